@@ -1,0 +1,1 @@
+//! Plan, trials, judgement, comparison: the main job; writes the result.

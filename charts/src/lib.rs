@@ -1,0 +1,1 @@
+//! Charts of a result: SVG by plotters, PNG from that SVG.

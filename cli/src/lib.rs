@@ -1,0 +1,1 @@
+//! The binary ackmark: arguments, progress, printing, exit codes.

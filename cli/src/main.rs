@@ -1,0 +1,2 @@
+//! The binary `ackmark`.
+fn main() {}

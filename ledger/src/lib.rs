@@ -1,0 +1,1 @@
+//! What the sender knows, on disk: message states and transaction log; survives SIGKILL.

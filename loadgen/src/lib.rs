@@ -1,0 +1,1 @@
+//! The load: schedule, produce, delivery reports into ledger and latency.

@@ -1,0 +1,45 @@
+//! The contracts of ackmark: what goes in, what passes between its processes, what comes out.
+//!
+//! Pure data: no Kafka, no threads, no I/O. Data flows one way, and each step's file is defined here:
+//!
+//! ```text
+//! scenario ─► load spec ─► manifest + ledger ─► load report ─┐
+//!     profile, promise        record header   ─► seal report ┼─► verify report ─► result
+//!                                              ─► timeline ──┘
+//! ```
+//!
+//! | module | contract |
+//! |---|---|
+//! | [`scenario`] | what to run, as a person writes it (TOML) |
+//! | [`profile`] | a delivery setting by name: librdkafka properties (TOML) |
+//! | [`properties`] | a client property with its value and origin |
+//! | [`promise`] | what a setting may and must not do, derived from the properties in effect |
+//! | [`anomaly`] | the classes that a verdict counts |
+//! | [`mod@record`] | the header at the front of every message |
+//! | [`load_spec`] | one producer run, as `ackmark load` takes it |
+//! | [`manifest`] | who wrote a ledger and what its streams mean |
+//! | [`report`] | what load, seal and verify found |
+//! | [`latency`] | percentiles with their intervals |
+//! | [`result`] | one whole run, with verdicts |
+//! | [`units`] | sizes, rates and times as people write them |
+//! | [`text`] | reading TOML and JSON contracts with errors that name the cure |
+//! | [`export`] | the JSON Schemas |
+//!
+//! Every file contract carries `schema`: its name and version (see [`version`]). A reader refuses
+//! what it does not know.
+
+pub mod anomaly;
+pub mod export;
+pub mod latency;
+pub mod load_spec;
+pub mod manifest;
+pub mod profile;
+pub mod promise;
+pub mod properties;
+pub mod record;
+pub mod report;
+pub mod result;
+pub mod scenario;
+pub mod text;
+pub mod units;
+pub mod version;

@@ -1,0 +1,133 @@
+//! A delivery setting by name: librdkafka properties as data.
+//!
+//! The five built-in profiles are TOML files read by the same code as a user's own. A profile says
+//! what is set, never what is promised: the promise is derived from the properties in effect
+//! ([`crate::promise`]); a profile can only tighten it.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    anomaly::Class,
+    text::{self, TextError},
+    units::{Count, Span},
+};
+
+/// A delivery setting.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Profile {
+    /// Lower-case letters, digits and dashes.
+    pub name: String,
+    /// What it does, in a sentence.
+    pub description: String,
+    /// When to choose it.
+    #[serde(default)]
+    pub use_when: String,
+    /// librdkafka properties; all that is not named keeps the scenario's value or librdkafka's default.
+    pub properties: IndexMap<String, String>,
+    /// How messages are grouped in transactions; without it there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transactions: Option<Transactions>,
+    /// Classes that must not occur, beyond those that follow from the properties.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub must_not: Vec<Class>,
+}
+
+/// How messages are grouped in transactions: whichever bound is reached first ends one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Transactions {
+    /// A transaction is committed this long after it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Span>,
+    /// A transaction is committed after this many messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Count>,
+}
+
+/// The built-in profiles, from the weakest to the strongest.
+const BUILT_IN: [(&str, &str); 5] = [
+    ("at-most-once", include_str!("../profiles/at-most-once.toml")),
+    ("leader-ack", include_str!("../profiles/leader-ack.toml")),
+    ("all-acks", include_str!("../profiles/all-acks.toml")),
+    ("idempotent", include_str!("../profiles/idempotent.toml")),
+    ("transactional", include_str!("../profiles/transactional.toml")),
+];
+
+/// The built-in profiles, from the weakest to the strongest.
+///
+/// # Panics
+/// Never: the files are part of the program and read in a test.
+pub fn built_in() -> Vec<Profile> {
+    BUILT_IN
+        .iter()
+        .map(|(name, text)| Profile::from_toml(name, text).expect("a built-in profile is read in a test"))
+        .collect()
+}
+
+impl Profile {
+    /// Reads and checks a profile.
+    ///
+    /// # Errors
+    /// Not TOML, an unknown key, or a value that cannot work.
+    pub fn from_toml(file: &str, text: &str) -> Result<Self, TextError> {
+        let profile: Self = text::from_toml(file, text)?;
+        profile.check().map_err(|problem| TextError { file: file.into(), problem })?;
+        Ok(profile)
+    }
+
+    /// Checks what the types cannot say.
+    ///
+    /// # Errors
+    /// The problem, naming the field and the accepted form.
+    pub fn check(&self) -> Result<(), String> {
+        let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if self.name.is_empty() || self.name.len() > 40 || !self.name.chars().all(sound) {
+            return Err(format!("profile name \"{}\": use 1 to 40 lower-case letters, digits and dashes", self.name));
+        }
+        for name in ["transactional.id", "bootstrap.servers", "metadata.broker.list"] {
+            if self.properties.contains_key(name) {
+                return Err(format!("profile {}: `{name}` is set by each run; take it out of [properties]", self.name));
+            }
+        }
+        match self.transactions {
+            Some(Transactions { duration: None, messages: None }) => Err(format!(
+                "profile {}: [transactions] needs `duration` (like \"100ms\"), `messages` (like \"10k\") or both",
+                self.name
+            )),
+            Some(Transactions { messages: Some(Count(0)), .. }) => {
+                Err(format!("profile {}: transactions.messages must be at least 1", self.name))
+            }
+            Some(Transactions { duration: Some(span), .. }) if span.0.is_zero() => {
+                Err(format!("profile {}: transactions.duration must be above zero", self.name))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_built_in_profiles_are_sound_and_named_as_their_files() {
+        let names: Vec<_> = built_in().into_iter().map(|profile| profile.name).collect();
+        assert_eq!(names, BUILT_IN.map(|(name, _)| name));
+    }
+
+    #[test]
+    fn a_profile_that_cannot_work_is_refused() {
+        let base = "name = \"x\"\ndescription = \"\"\n[properties]\n";
+        assert!(Profile::from_toml("p", base).is_ok());
+        let refused = |text: &str| Profile::from_toml("p", text).unwrap_err().problem;
+        assert!(refused(&base.replace("\"x\"", "\"X y\"")).contains("lower-case"));
+        assert!(refused(&format!("{base}\"transactional.id\" = \"t\"")).contains("set by each run"));
+        assert!(refused(&format!("{base}[transactions]\n")).contains("duration"));
+        assert!(refused(&format!("{base}[transactions]\nmessages = 0")).contains("at least 1"));
+        assert!(refused(&format!("{base}[transaction]\n")).contains("did you mean `transactions`"));
+    }
+}

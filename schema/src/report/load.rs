@@ -1,0 +1,194 @@
+//! What one producer run did: `load.json`.
+//!
+//! Times are seconds from the start of the run unless the name says otherwise. "Measured" is the part
+//! between the end of the warm-up and the last delivery report.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{CpuTime, Ending};
+use crate::{
+    latency::LatencySummary,
+    load_spec::LoadSpec,
+    promise::Promise,
+    properties::Property,
+    version::{SchemaId, contract},
+};
+
+contract!(LoadReport, "ackmark-load/1");
+
+/// File name of the load report in a load folder.
+pub const LOAD_FILE: &str = "load.json";
+
+/// What one producer run did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoadReport {
+    /// Name and version of this contract.
+    #[serde(default)]
+    pub schema: SchemaId<LoadReport>,
+    /// What was asked for, secrets redacted.
+    pub spec: LoadSpec,
+    /// Properties in effect, read back from librdkafka; secrets redacted.
+    pub properties: Vec<Property>,
+    /// What follows from them and from the topic.
+    pub promise: Promise,
+    /// librdkafka's version.
+    pub librdkafka_version: String,
+    /// How it ended.
+    pub ending: Ending,
+    /// The error, when it failed.
+    pub error: Option<String>,
+    /// When the first message was to be sent.
+    #[schemars(with = "String")]
+    pub started: Timestamp,
+    /// All messages, warm-up included: these are the ones that the verifier accounts for.
+    pub total: Counts,
+    /// The measured part.
+    pub measured: Measured,
+    /// Latency from the intended send time to the delivery report (open loop only).
+    pub latency_intended: Option<LatencySummary>,
+    /// Latency from the actual send to the delivery report (open loop only: in a `max` phase it would
+    /// measure the queue).
+    pub latency_send: Option<LatencySummary>,
+    /// Whether a delivery report is a broker's answer: false under acks=0, where it fires when the
+    /// request is written to the socket.
+    pub latency_is_acknowledgement: bool,
+    /// Transactions, if there were any.
+    pub transactions: Option<TransactionFigures>,
+    /// What put the promise to the test.
+    pub provocations: Provocations,
+    /// Delivery errors by cause.
+    pub errors: Vec<ErrorCount>,
+    /// How the generator itself kept up.
+    pub generator: Generator,
+}
+
+/// Messages by what the sender knows of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Handed to librdkafka.
+    pub sent: u64,
+    /// Acknowledged by the broker(s). Always 0 under acks=0.
+    pub acknowledged: u64,
+    /// Definitely not in the log.
+    pub failed: u64,
+    /// Neither: also all that acks=0 wrote to a socket.
+    pub indeterminate: u64,
+    /// Without a delivery report at the end (counted as indeterminate by a verdict).
+    pub open: u64,
+    /// Value bytes sent.
+    pub value_bytes: u64,
+}
+
+/// The measured part of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// From the end of the warm-up to the last delivery report (or end of transaction).
+    pub duration_s: f64,
+    /// Messages whose send falls in the measured part.
+    pub counts: Counts,
+    /// Messages that were delivered in the measured part: acknowledged ones, under acks=0 those written
+    /// to a socket, in transactions those whose commit succeeded.
+    pub delivered: u64,
+    /// `delivered / duration_s`.
+    pub delivered_per_s: f64,
+    /// Value bytes of the delivered messages per second.
+    pub delivered_bytes_per_s: f64,
+    /// Messages per second that the schedule asked for (open loop only).
+    pub offered_per_s: Option<f64>,
+    /// Messages per second that were sent while sending.
+    pub sent_per_s: f64,
+    /// This process' CPU time.
+    pub cpu: CpuTime,
+}
+
+/// Transactions of a run. Times in microseconds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TransactionFigures {
+    /// Committed.
+    pub committed: u64,
+    /// Aborted.
+    pub aborted: u64,
+    /// Asked to commit, fate unknown.
+    pub indeterminate: u64,
+    /// Messages per committed transaction, mean.
+    pub messages_mean: f64,
+    /// From begin to the commit's success.
+    pub begin_to_committed: LatencySummary,
+    /// Draining what is outstanding before the commit.
+    pub flush: LatencySummary,
+    /// The commit itself.
+    pub commit: LatencySummary,
+    /// Share of the measured time in which nothing could be sent, 0 to 1.
+    pub stalled_share: f64,
+}
+
+/// What put a promise to the test. All counts are librdkafka's own statistics unless said otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Provocations {
+    /// Requests sent again.
+    pub request_retries: u64,
+    /// Requests that timed out.
+    pub request_timeouts: u64,
+    /// Broker connections lost or refused.
+    pub disconnects: u64,
+    /// Partitions whose leader changed between the start and the end of the run (from metadata).
+    pub leader_changes: u64,
+    /// Messages with a delivery error (own count).
+    pub delivery_errors: u64,
+}
+
+impl Provocations {
+    /// Whether nothing at all tested the promise.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Delivery errors of one cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorCount {
+    /// librdkafka's error name, for example `_MSG_TIMED_OUT`.
+    pub name: String,
+    /// librdkafka's error code.
+    pub code: i32,
+    /// The outcome that it was counted as: `failed` or `indeterminate`.
+    pub outcome: ErrorOutcome,
+    /// Messages.
+    pub count: u64,
+}
+
+/// What a delivery error says of its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorOutcome {
+    /// Definitely not in the log.
+    Failed,
+    /// May be in the log.
+    Indeterminate,
+}
+
+/// How the generator itself kept up.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Generator {
+    /// Actual send minus intended (open loop only).
+    pub schedule_lag: Option<LatencySummary>,
+    /// How often the queue was full; expected in a `max` phase, a warning in an open loop.
+    pub queue_full: u64,
+    /// Most messages outstanding, sampled once per second and at the end of sending.
+    pub outstanding_max: u64,
+    /// Largest step of the wall clock against the monotonic clock, microseconds.
+    pub clock_step_us: u64,
+    /// Share of CPU time stolen by the hypervisor while measured, 0 to 1; absent where unknown.
+    pub steal_share: Option<f64>,
+    /// Involuntary context switches while measured.
+    pub involuntary_switches: u64,
+}

@@ -1,0 +1,54 @@
+//! What load, seal and verify found: one JSON file each in the load folder.
+
+pub mod load;
+pub mod seal;
+pub mod timeline;
+pub mod verify;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// CPU time of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CpuTime {
+    /// Seconds in user mode.
+    pub user_s: f64,
+    /// Seconds in the kernel.
+    pub system_s: f64,
+}
+
+impl CpuTime {
+    /// User and system together.
+    pub fn total_s(self) -> f64 {
+        self.user_s + self.system_s
+    }
+}
+
+impl std::ops::Sub for CpuTime {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self { user_s: self.user_s - earlier.user_s, system_s: self.system_s - earlier.system_s }
+    }
+}
+
+impl std::ops::Add for CpuTime {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { user_s: self.user_s + other.user_s, system_s: self.system_s + other.system_s }
+    }
+}
+
+/// How a child's work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// All that was asked for.
+    Completed,
+    /// Stopped by a signal; what was measured is reported.
+    Interrupted,
+    /// Stopped by an error; what was measured is reported.
+    Failed,
+}

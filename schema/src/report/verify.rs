@@ -1,0 +1,204 @@
+//! One accounting of a load folder's topics against its ledger: `verify.json`.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{CpuTime, load::Provocations, seal::SealState};
+use crate::{
+    anomaly::Class,
+    latency::LatencySummary,
+    promise::Ruling,
+    version::{SchemaId, contract},
+};
+
+contract!(VerifyReport, "ackmark-verify/1");
+
+/// File name of the verify report in a load folder.
+pub const VERIFY_FILE: &str = "verify.json";
+/// Most examples per class.
+pub const EXAMPLES_MAX: usize = 5;
+
+/// One accounting.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyReport {
+    /// Name and version of this contract.
+    #[serde(default)]
+    pub schema: SchemaId<VerifyReport>,
+    /// The run.
+    pub run: u32,
+    /// When it was done.
+    #[schemars(with = "String")]
+    pub finished: Timestamp,
+    /// The profile's name.
+    pub profile: String,
+    /// Whether the log was closed.
+    pub seal: SealState,
+    /// Whether the brokers were librdkafka's mock: the verdict is inconclusive then.
+    pub simulated: bool,
+    /// What the ledger says, summed over streams.
+    pub ledger: LedgerCounts,
+    /// Each reading of the log.
+    pub scans: Vec<Scan>,
+    /// One finding per class.
+    pub findings: Vec<Finding>,
+    /// All findings together.
+    pub verdict: Verdict,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// What put the promise to the test.
+    pub provocations: Provocations,
+    /// Whether the load's own report was there: without it (it was killed) provocations are unknown.
+    pub provocations_known: bool,
+    /// CPU time of the verifier.
+    pub cpu: CpuTime,
+}
+
+/// What the ledger says. Sequences that were reserved but never handed over count as indeterminate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerCounts {
+    /// Reserved: sent or about to be.
+    pub reserved: u64,
+    /// Acknowledged.
+    pub acknowledged: u64,
+    /// Definitely failed.
+    pub failed: u64,
+    /// Indeterminate, open ones included.
+    pub indeterminate: u64,
+    /// Transactions known committed.
+    pub committed_transactions: u64,
+    /// Transactions known aborted, or dead before a commit was asked for.
+    pub aborted_transactions: u64,
+    /// Transactions whose commit was asked for and not answered.
+    pub indeterminate_transactions: u64,
+}
+
+/// Isolation level of a scan, in Kafka's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// All records.
+    ReadUncommitted,
+    /// Only those that are in no transaction or in a committed one.
+    ReadCommitted,
+}
+
+impl Isolation {
+    /// The value of `isolation.level`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadUncommitted => "read_uncommitted",
+            Self::ReadCommitted => "read_committed",
+        }
+    }
+}
+
+/// One reading of the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scan {
+    /// What it was shown.
+    pub isolation: Isolation,
+    /// Who read, for example `librdkafka-consumer`.
+    pub reader: String,
+    /// Whether it followed the load live.
+    pub live: bool,
+    /// Whether every partition was read to its end offset.
+    pub complete: bool,
+    /// Why not, where it was not.
+    pub incomplete_reason: Option<String>,
+    /// This run's messages, copies included.
+    pub messages: u64,
+    /// Distinct messages of this run.
+    pub distinct: u64,
+    /// Records of others: no header of ours, or another run's.
+    pub strangers: u64,
+    /// Value bytes read.
+    pub value_bytes: u64,
+    /// How long it read.
+    pub duration_s: f64,
+    /// `messages / duration_s`; no figure of merit for a live scan.
+    pub messages_per_s: f64,
+    /// From the intended send time to the reader (live scans of open loops only; without the warm-up).
+    pub latency_end_to_end: Option<LatencySummary>,
+}
+
+/// What was found of one class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// The class.
+    pub class: Class,
+    /// How many, or that it was not looked for.
+    pub examined: Examined,
+    /// How the promise rules on it.
+    pub ruling: Ruling,
+    /// Why the promise rules so.
+    pub ruling_reason: String,
+    /// The outcome.
+    pub verdict: Verdict,
+    /// A few of them, lowest offsets first.
+    pub examples: Vec<Example>,
+}
+
+/// A count, or that there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Examined {
+    /// Exact.
+    Counted(u64),
+    /// This run could not observe it.
+    NotExamined {
+        /// Why.
+        why: String,
+    },
+}
+
+/// An outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Not looked at, or no claim is made.
+    NotJudged,
+    /// Kept, under retries, leader changes or errors.
+    Held,
+    /// Kept, but nothing put it to the test.
+    HeldUnprovoked,
+    /// Cannot be told.
+    Inconclusive,
+    /// Not kept.
+    Broken,
+}
+
+impl Verdict {
+    /// As printed.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NotJudged => "not judged",
+            Self::Held => "held",
+            Self::HeldUnprovoked => "held, unprovoked",
+            Self::Inconclusive => "inconclusive",
+            Self::Broken => "BROKEN",
+        }
+    }
+}
+
+/// Where to look at one occurrence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: u32,
+    /// Stream of the header; absent for strangers and damaged records.
+    pub stream: Option<u32>,
+    /// Sequence of the header, or the first of a range.
+    pub sequence: Option<u64>,
+    /// How many sequences in a row, from `sequence`.
+    pub run_length: u64,
+    /// Offset where it is (or, for a duplicate, its second copy); absent where nothing is in the log.
+    pub offset: Option<i64>,
+}

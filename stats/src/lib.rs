@@ -1,0 +1,1 @@
+//! Statistics on measured figures: percentile intervals, steady state, paired comparisons.

@@ -1,0 +1,1 @@
+//! Reads the log back, accounts for every message, judges the promise.
