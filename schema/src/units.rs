@@ -242,7 +242,7 @@ mod tests {
             let rate: Rate = text.parse().unwrap();
             assert_eq!(rate.to_string().parse::<Rate>().unwrap(), rate, "{text}");
         }
-        assert_eq!("50k".parse::<Rate>().unwrap().as_f64(), 50_000.0);
+        assert_eq!("50k".parse::<Rate>().unwrap(), Rate(50_000.0));
         assert_eq!("100ms".parse::<Span>().unwrap().0, Duration::from_millis(100));
         assert_eq!("3M".parse::<Count>().unwrap(), Count(3_000_000));
         assert_eq!(Count(3_000_000).to_string(), "3M");
