@@ -1,0 +1,305 @@
+//! Asking and changing a cluster: blocking calls, each with a bound.
+//!
+//! Only what is asked for is created: no call here makes a broker create a topic by itself.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ackmark_schema::properties::Origin;
+
+use crate::errors::{ClientError, ErrorCode};
+use crate::ffi::admin::{self as requests, OffsetQuery};
+use crate::ffi::handle::{Handle, Kind, Queue};
+use crate::logs::LogSink;
+use crate::properties::ClientProperties;
+
+/// Pause between two looks at a state that is waited for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// The longest that a single look may take, so that a wait sees a broker that comes back.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A broker as clients reach it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// `node.id`.
+    pub id: i32,
+    /// Host of its advertised listener.
+    pub host: String,
+    /// Port of its advertised listener.
+    pub port: u16,
+    /// `broker.rack`, when set.
+    pub rack: Option<String>,
+}
+
+/// A cluster as its brokers describe it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterMetadata {
+    /// The cluster's id.
+    pub cluster_id: Option<String>,
+    /// The controller. Under KRaft brokers name any broker that takes admin requests.
+    pub controller_id: Option<i32>,
+    /// Brokers by id.
+    pub brokers: Vec<Broker>,
+}
+
+/// A partition and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionMetadata {
+    /// From 0.
+    pub id: i32,
+    /// The leader's broker id; `None` while there is none.
+    pub leader: Option<i32>,
+    /// Broker ids that hold it.
+    pub replicas: Vec<i32>,
+    /// Those of them in sync.
+    pub isr: Vec<i32>,
+}
+
+impl PartitionMetadata {
+    /// Whether it has a leader and every replica is in sync.
+    pub fn is_ready(&self) -> bool {
+        self.leader.is_some() && self.isr.len() == self.replicas.len()
+    }
+}
+
+/// A topic's partitions, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicMetadata {
+    /// Its name.
+    pub name: String,
+    /// Its partitions by id.
+    pub partitions: Vec<PartitionMetadata>,
+}
+
+impl TopicMetadata {
+    /// The smallest number of replicas of any partition; 0 without partitions.
+    pub fn replication_factor(&self) -> usize {
+        self.partitions.iter().map(|partition| partition.replicas.len()).min().unwrap_or(0)
+    }
+}
+
+/// A topic to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTopic {
+    /// Its name.
+    pub name: String,
+    /// How many partitions; -1 for the broker's default.
+    pub partitions: i32,
+    /// Replicas of each; -1 for the broker's default.
+    pub replication_factor: i32,
+    /// Topic configs, for example `min.insync.replicas`.
+    pub configs: Vec<(String, String)>,
+}
+
+/// What a configuration is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigResource {
+    /// A topic by name.
+    Topic(String),
+    /// A broker by id.
+    Broker(i32),
+}
+
+/// One config of a topic or broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigEntry {
+    /// Its name.
+    pub name: String,
+    /// Its value; `None` when the broker does not tell (secrets).
+    pub value: Option<String>,
+    /// Where the value comes from, by librdkafka's names, for example `DYNAMIC_TOPIC_CONFIG`.
+    pub source: String,
+    /// Whether it is the default.
+    pub is_default: bool,
+    /// Whether it is a secret.
+    pub is_sensitive: bool,
+}
+
+/// Offsets of one partition at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionOffsets {
+    /// Which.
+    pub partition: i32,
+    /// The first offset that the log still has.
+    pub low: i64,
+    /// One past the last replicated record: the high watermark.
+    pub high: i64,
+    /// One past the last record that no open transaction holds back; at most `high`.
+    pub last_stable: i64,
+}
+
+/// An admin client. Calls from several threads take turns.
+pub struct AdminClient {
+    queue: Mutex<Queue>,
+    handle: Arc<Handle>,
+}
+
+impl AdminClient {
+    /// Creates a client; properties of producers and consumers are dropped. Does not wait for a broker.
+    pub fn new(properties: &ClientProperties, logs: LogSink) -> Result<Self, ClientError> {
+        let mut properties = properties.connection_only();
+        properties.set("allow.auto.create.topics", "false", Origin::Tool);
+        let mut conf = properties.conf(logs)?;
+        conf.enable_events(false);
+        let handle = Handle::new(Kind::Producer, conf)?;
+        Ok(AdminClient { queue: Mutex::new(handle.new_queue()), handle })
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cluster's brokers. Fails when no broker answers in time, so it also tells that one is there.
+    pub fn metadata(&self, timeout: Duration) -> Result<ClusterMetadata, ClientError> {
+        requests::describe_cluster(&self.handle, &self.queue(), timeout)
+            .map_err(|(code, reason)| ClientError::operation("describe the cluster".to_owned(), code, &reason))
+    }
+
+    /// Waits until the cluster shows at least `brokers` brokers.
+    pub fn wait_for_brokers(&self, brokers: usize, timeout: Duration) -> Result<ClusterMetadata, ClientError> {
+        wait(timeout, &format!("fewer than {brokers} brokers came up"), |left| {
+            let found = self.metadata(left).map_err(|error| error.to_string())?;
+            if found.brokers.len() >= brokers { Ok(found) } else { Err(format!("{} brokers", found.brokers.len())) }
+        })
+    }
+
+    /// A topic's partitions; `UNKNOWN_TOPIC_OR_PART` when it does not exist.
+    pub fn topic(&self, name: &str, timeout: Duration) -> Result<TopicMetadata, ClientError> {
+        requests::describe_topic(&self.handle, &self.queue(), name, timeout)
+            .and_then(|topic| topic)
+            .map_err(|(code, reason)| ClientError::operation(format!("describe topic '{name}'"), code, &reason))
+    }
+
+    /// Waits until each partition of the topic has a leader and all its replicas in sync.
+    pub fn wait_until_ready(&self, name: &str, timeout: Duration) -> Result<TopicMetadata, ClientError> {
+        wait(timeout, &format!("topic '{name}' did not get leaders and all its replicas in sync"), |left| {
+            let topic = self.topic(name, left).map_err(|error| error.to_string())?;
+            let waiting: Vec<_> = topic.partitions.iter().filter(|partition| !partition.is_ready()).collect();
+            match waiting.first() {
+                None if topic.partitions.is_empty() => Err("no partitions yet".to_owned()),
+                None => Ok(topic),
+                Some(first) => Err(format!(
+                    "{} partitions are not ready; partition {} has leader {:?}, replicas {:?}, in sync {:?}",
+                    waiting.len(),
+                    first.id,
+                    first.leader,
+                    first.replicas,
+                    first.isr
+                )),
+            }
+        })
+    }
+
+    /// Creates topics; the first refusal is the error. Those before it are there.
+    pub fn create_topics(&self, topics: &[NewTopic], timeout: Duration) -> Result<(), ClientError> {
+        let results = requests::create_topics(&self.handle, &self.queue(), topics, timeout)?;
+        first_refusal(results, "create")
+    }
+
+    /// Creates a topic and waits until it can be used.
+    pub fn create_topic(&self, topic: &NewTopic, timeout: Duration) -> Result<TopicMetadata, ClientError> {
+        let start = Instant::now();
+        self.create_topics(std::slice::from_ref(topic), timeout)?;
+        self.wait_until_ready(&topic.name, timeout.saturating_sub(start.elapsed()))
+    }
+
+    /// Deletes topics. Brokers free the space later (`file.delete.delay.ms`).
+    pub fn delete_topics(&self, names: &[&str], timeout: Duration) -> Result<(), ClientError> {
+        let results = requests::delete_topics(&self.handle, &self.queue(), names, timeout)?;
+        first_refusal(results, "delete")
+    }
+
+    /// Deletes a topic.
+    pub fn delete_topic(&self, name: &str, timeout: Duration) -> Result<(), ClientError> {
+        self.delete_topics(&[name], timeout)
+    }
+
+    /// The configuration of a topic or a broker, with the source of each value.
+    pub fn configs(&self, resource: &ConfigResource, timeout: Duration) -> Result<Vec<ConfigEntry>, ClientError> {
+        let what = || match resource {
+            ConfigResource::Topic(name) => format!("describe the configs of topic '{name}'"),
+            ConfigResource::Broker(id) => format!("describe the configs of broker {id}"),
+        };
+        requests::describe_configs(&self.handle, &self.queue(), resource, timeout)
+            .map_err(|(code, reason)| ClientError::operation(what(), code, &reason))
+    }
+
+    /// Low and high watermark of a partition.
+    pub fn watermarks(&self, topic: &str, partition: i32, timeout: Duration) -> Result<(i64, i64), ClientError> {
+        let low = self.list_offsets(topic, &[partition], OffsetQuery::Earliest, timeout)?;
+        let high = self.list_offsets(topic, &[partition], OffsetQuery::HighWatermark, timeout)?;
+        Ok((low[0].1, high[0].1))
+    }
+
+    /// The last stable offset of a partition.
+    pub fn last_stable_offset(&self, topic: &str, partition: i32, timeout: Duration) -> Result<i64, ClientError> {
+        Ok(self.list_offsets(topic, &[partition], OffsetQuery::LastStable, timeout)?[0].1)
+    }
+
+    /// All offsets of all partitions of a topic, by partition. The last stable offsets are read first, so
+    /// that `last_stable <= high` holds while others write.
+    pub fn offsets(&self, topic: &str, timeout: Duration) -> Result<Vec<PartitionOffsets>, ClientError> {
+        let partitions: Vec<i32> = self.topic(topic, timeout)?.partitions.iter().map(|found| found.id).collect();
+        let stable = self.list_offsets(topic, &partitions, OffsetQuery::LastStable, timeout)?;
+        let high = self.list_offsets(topic, &partitions, OffsetQuery::HighWatermark, timeout)?;
+        let low = self.list_offsets(topic, &partitions, OffsetQuery::Earliest, timeout)?;
+        let together = partitions.iter().enumerate().map(|(i, partition)| PartitionOffsets {
+            partition: *partition,
+            low: low[i].1,
+            high: high[i].1,
+            last_stable: stable[i].1,
+        });
+        Ok(together.collect())
+    }
+
+    /// One offset per partition, in the order asked for.
+    fn list_offsets(
+        &self,
+        topic: &str,
+        partitions: &[i32],
+        query: OffsetQuery,
+        timeout: Duration,
+    ) -> Result<Vec<(i32, i64)>, ClientError> {
+        let what = |partition: i32| format!("list the offsets of {topic}-{partition}");
+        let first = partitions.first().copied().unwrap_or(-1);
+        let answers = requests::list_offsets(&self.handle, &self.queue(), topic, partitions, query, timeout)
+            .map_err(|(code, reason)| ClientError::operation(what(first), code, &reason))?;
+        let one = |partition: &i32| {
+            let answer = answers.iter().find(|(id, _)| id == partition).map(|(_, offset)| *offset);
+            match answer.unwrap_or(Err(ErrorCode::UNKNOWN_PARTITION)) {
+                Ok(offset) => Ok((*partition, offset)),
+                Err(code) => Err(ClientError::operation(what(*partition), code, "")),
+            }
+        };
+        partitions.iter().map(one).collect()
+    }
+}
+
+fn first_refusal(results: Vec<(String, Option<(ErrorCode, String)>)>, verb: &str) -> Result<(), ClientError> {
+    for (name, refusal) in results {
+        if let Some((code, reason)) = refusal {
+            return Err(ClientError::operation(format!("{verb} topic '{name}'"), code, &reason));
+        }
+    }
+    Ok(())
+}
+
+/// Looks until `look` succeeds; it gets the time that it may take.
+fn wait<T>(
+    timeout: Duration,
+    what: &str,
+    mut look: impl FnMut(Duration) -> Result<T, String>,
+) -> Result<T, ClientError> {
+    let start = Instant::now();
+    loop {
+        let left = timeout.saturating_sub(start.elapsed());
+        let found = match look(left.min(LOOK_TIMEOUT).max(LOOK_INTERVAL)) {
+            Ok(found) => return Ok(found),
+            Err(found) => found,
+        };
+        if start.elapsed() + LOOK_INTERVAL >= timeout {
+            return Err(ClientError::NotInTime { what: what.to_owned(), waited: start.elapsed(), found });
+        }
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+}
