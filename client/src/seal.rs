@@ -1,11 +1,23 @@
-//! Steps that close a log: fence a transactional id, write a last message to each partition.
+//! Closing a log before it is judged.
 //!
-//! The order of steps, and what follows when one fails, is the caller's.
+//! Model: producers have ended. The last stable offset and the high watermark are recorded as found; each
+//! transactional id is fenced, which ends what it had open; the last stable offset must reach the high
+//! watermark; where messages were never acknowledged, end offsets must stand still for a stated time,
+//! since such messages can still arrive (frames in a socket, a frozen broker); at last a sentinel is
+//! written to each partition. A scan ends behind the sentinel.
+//!
+//! Limits: this closes the log for acknowledged messages. A message without an acknowledgement can arrive
+//! even later than the quiet time, so it counts as absent *when closed*. What is not done by the deadline
+//! leaves the log unsealed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ackmark_schema::properties::Origin;
+use ackmark_schema::record::{self, Header};
+use ackmark_schema::report::seal::{SealReport, SealState, SealedPartition};
+use jiff::Timestamp;
 
+use crate::admin::{AdminClient, PartitionOffsets};
 use crate::errors::{ClientError, ErrorCode};
 use crate::events::{DeliveryBatch, EventSink};
 use crate::logs::LogSink;
@@ -13,8 +25,199 @@ use crate::outcome::Outcome;
 use crate::producer::{MessageBatch, RawProducer};
 use crate::properties::ClientProperties;
 
+/// Pause between two looks at the offsets.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What to close.
+#[derive(Debug, Clone)]
+pub struct SealPlan {
+    /// The run in the sentinels' headers.
+    pub run: u32,
+    /// The topics.
+    pub topics: Vec<String>,
+    /// The run's transactional ids.
+    pub transactional_ids: Vec<String>,
+    /// Whether the run has, or may have, messages that were never acknowledged.
+    pub unacknowledged: bool,
+    /// How long end offsets must stand still then.
+    pub quiet: Duration,
+    /// The deadline for all steps together.
+    pub timeout: Duration,
+}
+
+/// Closes the log of the plan's topics. A step that fails, or that is not done by the deadline, is no
+/// error but leaves the log unsealed, with what was found until then.
+///
+/// # Errors
+/// No broker answers, a topic is missing, or a property is refused: nothing was found at all.
+pub fn seal(connection: &ClientProperties, plan: &SealPlan, logs: &LogSink) -> Result<SealReport, ClientError> {
+    let begun = Instant::now();
+    let mut seal = Seal { connection, plan, logs, admin: AdminClient::new(connection, logs.clone())?, begun };
+    let mut partitions = seal.find()?;
+    let mut report = SealReport {
+        schema: ackmark_schema::version::SchemaId::default(),
+        run: plan.run,
+        finished: Timestamp::now(),
+        duration_s: 0.0,
+        state: SealState::Sealed,
+        fenced: Vec::new(),
+        quiet_s: None,
+        partitions: Vec::new(),
+    };
+    if let Err(reason) = seal.close(&mut partitions, &mut report) {
+        report.state = SealState::Unsealed { reason };
+    }
+    report.partitions = partitions;
+    report.finished = Timestamp::now();
+    report.duration_s = begun.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// A seal under way.
+struct Seal<'a> {
+    connection: &'a ClientProperties,
+    plan: &'a SealPlan,
+    logs: &'a LogSink,
+    admin: AdminClient,
+    begun: Instant,
+}
+
+impl Seal<'_> {
+    fn left(&self) -> Duration {
+        self.plan.timeout.saturating_sub(self.begun.elapsed())
+    }
+
+    /// Each partition as it is found.
+    fn find(&mut self) -> Result<Vec<SealedPartition>, ClientError> {
+        let mut found = Vec::new();
+        for topic in &self.plan.topics {
+            found.extend(self.admin.offsets(topic, self.left())?.into_iter().map(|offsets| SealedPartition {
+                topic: topic.clone(),
+                partition: offsets.partition as u32,
+                high_watermark_found: offsets.high,
+                last_stable_offset_found: offsets.last_stable,
+                sentinel_offset: None,
+                end_offset: offsets.high,
+            }));
+        }
+        Ok(found)
+    }
+
+    /// All steps, in order; the reason when one is not done.
+    fn close(&mut self, partitions: &mut [SealedPartition], report: &mut SealReport) -> Result<(), String> {
+        for id in &self.plan.transactional_ids {
+            fence(self.connection, id, self.left(), self.logs.clone())
+                .map_err(|error| format!("transactional.id {id} could not be fenced: {error}"))?;
+            report.fenced.push(id.clone());
+        }
+        if !self.plan.transactional_ids.is_empty() {
+            self.wait_until_stable()?;
+        }
+        if self.plan.unacknowledged {
+            report.quiet_s = Some(self.wait_until_quiet()?.as_secs_f64());
+        }
+        self.write_sentinels(partitions)
+    }
+
+    fn offsets(&self) -> Result<Vec<PartitionOffsets>, String> {
+        let mut all = Vec::new();
+        for topic in &self.plan.topics {
+            all.extend(self.admin.offsets(topic, self.left()).map_err(|error| error.to_string())?);
+        }
+        Ok(all)
+    }
+
+    /// Until no open transaction holds back the last stable offset of any partition.
+    fn wait_until_stable(&self) -> Result<(), String> {
+        loop {
+            let held_back = self.offsets()?.iter().filter(|offsets| offsets.last_stable < offsets.high).count();
+            if held_back == 0 {
+                return Ok(());
+            }
+            if self.left().is_zero() {
+                return Err(format!(
+                    "the last stable offset of {held_back} partition(s) stayed below the high watermark"
+                ));
+            }
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    /// Until end offsets stood still for the quiet time; how long they did.
+    fn wait_until_quiet(&self) -> Result<Duration, String> {
+        let ends = || Ok::<_, String>(self.offsets()?.iter().map(|offsets| offsets.high).collect::<Vec<_>>());
+        let mut before = ends()?;
+        let mut since = Instant::now();
+        while since.elapsed() < self.plan.quiet {
+            if self.left().is_zero() {
+                return Err(format!("end offsets did not stand still for {:?} by the deadline", self.plan.quiet));
+            }
+            std::thread::sleep(LOOK_INTERVAL.min(self.plan.quiet));
+            let now = ends()?;
+            if now != before {
+                before = now;
+                since = Instant::now();
+            }
+        }
+        Ok(since.elapsed())
+    }
+
+    /// A sentinel to each partition: its offset closes the partition.
+    fn write_sentinels(&self, partitions: &mut [SealedPartition]) -> Result<(), String> {
+        let sentinel = sentinel(self.plan.run);
+        for topic in &self.plan.topics {
+            let of_topic: Vec<&mut SealedPartition> =
+                partitions.iter_mut().filter(|entry| &entry.topic == topic).collect();
+            let payloads = vec![sentinel.clone(); of_topic.len()];
+            let written = write_last_messages(self.connection, topic, &payloads, self.left(), self.logs.clone())
+                .map_err(|error| format!("no sentinel could be written to topic {topic}: {error}"))?;
+            for (entry, message) in of_topic.into_iter().zip(written) {
+                let offset = match message.result {
+                    Ok(offset) if offset >= 0 => offset,
+                    Ok(_) => {
+                        return Err(format!("the offset of the sentinel in {topic}-{} is unknown", entry.partition));
+                    }
+                    Err(code) => {
+                        return Err(format!(
+                            "no sentinel could be written to {topic}-{}: {}",
+                            entry.partition,
+                            code.name()
+                        ));
+                    }
+                };
+                entry.sentinel_offset = Some(offset);
+                entry.end_offset = offset + 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The value of a sentinel: a header of the run, of no producer's stream.
+fn sentinel(run: u32) -> Vec<u8> {
+    let now = Timestamp::now().as_nanosecond();
+    let header = Header {
+        run,
+        stream: record::SENTINEL_STREAM,
+        sequence: 0,
+        attempt: 0,
+        incarnation: 0,
+        transaction: 0,
+        intended_ns: u64::try_from(now).unwrap_or(0),
+        send_delay_us: 0,
+        sentinel: true,
+        source: None,
+    };
+    let mut value = vec![0; header.encoded_len()];
+    header.encode(&mut value, record::body_checksum(&[]));
+    value
+}
+
 /// Ends whatever a transactional id has open: a new producer of that id takes the next epoch, which
 /// fences older ones and aborts their transaction. Returns once the coordinator has done so.
+///
+/// # Errors
+/// The step that failed; see [`crate::TransactionError`].
 pub fn fence(
     connection: &ClientProperties,
     transactional_id: &str,
@@ -38,6 +241,9 @@ pub struct LastMessage {
 
 /// Writes one message to each partition (`payloads[i]` to partition *i*), idempotently with acks=all, and
 /// waits for the acknowledgements. One entry per partition, in order.
+///
+/// # Errors
+/// A property or topic name that librdkafka refuses. What brokers refuse is in the entries.
 pub fn write_last_messages(
     connection: &ClientProperties,
     topic: &str,
