@@ -1,1 +1,43 @@
-//! What the sender knows, on disk: message states and transaction log; survives SIGKILL.
+//! What the sender knows, on disk: message states and transactions. Survives SIGKILL.
+//!
+//! # Model
+//! A producer's life (incarnation) has two files in the load folder, named by [`states_file`] and
+//! [`transactions_file`]:
+//!
+//! - **States** (`p<producer>-i<incarnation>.ledger`): a file mapped `MAP_SHARED`. Each stream has a
+//!   *reserved mark*, raised before its messages are handed to the client, and two bits per message,
+//!   written by whoever hears of their delivery. A store into the mapping is in the page cache at once,
+//!   so the file is exact after SIGKILL without a system call per message.
+//! - **Transactions** (`p<producer>-i<incarnation>.txnlog`): an append-only log, written ahead of what
+//!   it announces, one `write` per entry.
+//!
+//! Two threads write the states, with disjoint duties and without locks: [`SendLedger`] reserves,
+//! [`DeliveryLedger`] marks. [`TransactionLog`] belongs to the thread that sends.
+//! [`LedgerReader`] reads them back when all writers have ended.
+//!
+//! # Limits
+//! A crash of the host loses what the kernel had not written back: nothing here calls `fsync`. Headers,
+//! the page directory and transactions carry checksums; the two bits per message do not. Files are
+//! little-endian and Linux only.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`mod@layout`] | the states file, byte by byte |
+//! | [`states`] | its two writers |
+//! | [`transactions`] | the transaction log |
+//! | [`reader`] | both, read back |
+//! | [`error`] | what can go wrong |
+
+pub mod error;
+mod file;
+pub mod layout;
+mod map;
+pub mod reader;
+pub mod states;
+pub mod transactions;
+
+pub use error::LedgerError;
+pub use layout::{Identity, State, states_file, transactions_file};
+pub use reader::{Fate, LedgerReader, Member, StreamLedger, Transaction};
+pub use states::{DeliveryLedger, SendLedger, StreamStart, create};
+pub use transactions::TransactionLog;

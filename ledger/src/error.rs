@@ -1,0 +1,108 @@
+//! What can go wrong with a ledger.
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+/// A ledger that cannot be written or read.
+#[derive(Debug, Error)]
+pub enum LedgerError {
+    /// The operating system refused.
+    #[error("cannot {doing} the ledger {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// No room for what is to be sent next: nothing of it has been sent.
+    #[error("no room to grow the ledger {} by {bytes} bytes ({source}): free disk space or choose another output folder", path.display())]
+    NoSpace {
+        /// The file.
+        path: PathBuf,
+        /// What it needed.
+        bytes: u64,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// A ledger is never overwritten.
+    #[error("the ledger {} exists and is never overwritten: choose an empty output folder", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Not a ledger at all.
+    #[error("{} is no ledger (its first bytes are not {magic:?}): give the folder that `ackmark load` wrote", path.display())]
+    NotALedger {
+        /// The file.
+        path: PathBuf,
+        /// What it should begin with.
+        magic: &'static str,
+    },
+    /// Another layout.
+    #[error("the ledger {} has layout version {found}, this ackmark reads {known}: use the ackmark that wrote it", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The version that is read.
+        known: u32,
+    },
+    /// Another run's, producer's or incarnation's file.
+    #[error("the ledger {} is of {what} {found}, the manifest says {expected}: it belongs to another load folder", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// `run`, `producer`, `incarnation` …
+        what: &'static str,
+        /// The file's.
+        found: u32,
+        /// The manifest's.
+        expected: u32,
+    },
+    /// Shorter than what its own header says.
+    #[error("the ledger {} is cut off at {length} bytes, {expected} are needed: it was not copied whole", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        length: u64,
+        /// The least that it should have.
+        expected: u64,
+    },
+    /// Damaged.
+    #[error("the ledger {} is damaged at byte {offset}: {what}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// Two incarnations claim the same sequence.
+    #[error(
+        "stream {stream}: two incarnations of its producer both hold sequence {sequence}, which this ackmark cannot merge"
+    )]
+    Overlap {
+        /// The stream.
+        stream: u32,
+        /// The first sequence that both hold.
+        sequence: u64,
+    },
+    /// A delivery of something that was never reserved: the caller's mistake.
+    #[error("delivery of sequences {first}..{end} on stream slot {slot}, of which {reserved} are reserved")]
+    NotReserved {
+        /// Position among the producer's streams.
+        slot: usize,
+        /// First sequence.
+        first: u64,
+        /// One past the last.
+        end: u64,
+        /// The reserved mark.
+        reserved: u64,
+    },
+}

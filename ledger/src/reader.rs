@@ -1,0 +1,430 @@
+//! Ledgers, read back.
+//!
+//! A stream's ledger is a list of parts, one per incarnation that used it, in rising sequence: an
+//! incarnation continues where the one before it ended. Two that hold the same sequence are refused.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering},
+};
+
+use ackmark_schema::{
+    manifest::{Manifest, ProducerEntry},
+    report::verify::LedgerCounts,
+};
+
+use crate::{
+    error::LedgerError,
+    layout::{
+        FixedHeader, Identity, MAGIC, PAGE_BYTES, PAGE_MESSAGES, PAGE_WORDS, Place, SEGMENT_BYTES, SEGMENT_PAGES,
+        State, VERSION, WORD_MESSAGES, decode_streams, directory_word, header_bytes, states_file, transactions_file,
+    },
+    map::{Mapping, Page},
+    transactions::{self, Entry, Kind},
+};
+
+/// All ledgers of a load folder.
+#[derive(Debug)]
+pub struct LedgerReader {
+    streams: BTreeMap<u32, StreamLedger>,
+    transactions: Vec<Transaction>,
+}
+
+impl LedgerReader {
+    /// Opens the ledgers that the manifest names. All writers must have ended: a later reservation is not
+    /// seen.
+    ///
+    /// # Errors
+    /// A ledger that is missing, cut off, damaged, of another run or version.
+    pub fn open(folder: &Path, manifest: &Manifest) -> Result<Self, LedgerError> {
+        let mut streams = BTreeMap::new();
+        for stream in manifest.producers.iter().flat_map(|producer| &producer.streams) {
+            streams.insert(stream.stream, StreamLedger { stream: stream.stream, parts: Vec::new() });
+        }
+        let mut transactions = Vec::new();
+        for producer in &manifest.producers {
+            for &incarnation in &producer.incarnations {
+                let identity = Identity { run: manifest.run, producer: producer.producer, incarnation };
+                let parts = open_states(&folder.join(states_file(producer.producer, incarnation)), identity)?;
+                transactions.extend(open_transactions(folder, producer, identity, &parts)?);
+                for (stream, part) in parts {
+                    let unknown = || LedgerError::Corrupt {
+                        path: folder.join(states_file(producer.producer, incarnation)),
+                        offset: FixedHeader::BYTES as u64,
+                        what: format!("stream {stream} is not in the manifest"),
+                    };
+                    streams.get_mut(&stream).ok_or_else(unknown)?.add(part)?;
+                }
+            }
+        }
+        Ok(Self { streams, transactions })
+    }
+
+    /// Every stream of the manifest, by rising id.
+    pub fn streams(&self) -> impl Iterator<Item = &StreamLedger> {
+        self.streams.values()
+    }
+
+    /// One stream.
+    pub fn stream(&self, stream: u32) -> Option<&StreamLedger> {
+        self.streams.get(&stream)
+    }
+
+    /// Every transaction, by producer, incarnation and number.
+    pub fn transactions(&self) -> &[Transaction] {
+        &self.transactions
+    }
+
+    /// Messages and transactions by what is known of them. Reads every state once.
+    pub fn counts(&self) -> LedgerCounts {
+        let mut counts = LedgerCounts::default();
+        for (range, state) in self.streams.values().flat_map(StreamLedger::runs) {
+            let n = range.end - range.start;
+            counts.reserved += n;
+            match state {
+                State::Acknowledged => counts.acknowledged += n,
+                State::Failed => counts.failed += n,
+                State::Open | State::Indeterminate => counts.indeterminate += n,
+            }
+        }
+        for transaction in &self.transactions {
+            match transaction.fate {
+                Fate::Committed => counts.committed_transactions += 1,
+                Fate::Aborted => counts.aborted_transactions += 1,
+                Fate::Indeterminate => counts.indeterminate_transactions += 1,
+            }
+        }
+        counts
+    }
+}
+
+/// What is known of one stream.
+#[derive(Debug)]
+pub struct StreamLedger {
+    /// The stream.
+    pub stream: u32,
+    parts: Vec<Part>,
+}
+
+impl StreamLedger {
+    /// The reserved sequences, as one range per incarnation, rising.
+    pub fn reserved(&self) -> impl Iterator<Item = Range<u64>> {
+        self.parts.iter().map(Part::range)
+    }
+
+    /// Whether a sequence was reserved.
+    pub fn is_reserved(&self, sequence: u64) -> bool {
+        self.reserved().any(|range| range.contains(&sequence))
+    }
+
+    /// The states of all reserved sequences as runs of equal state, rising. Whole words at a time.
+    pub fn runs(&self) -> impl Iterator<Item = (Range<u64>, State)> {
+        self.parts.iter().flat_map(|part| part.runs(part.range()))
+    }
+
+    /// The states of the reserved ones among `sequences`.
+    pub fn runs_within(&self, sequences: Range<u64>) -> impl Iterator<Item = (Range<u64>, State)> {
+        self.parts.iter().flat_map(move |part| {
+            let range = part.range();
+            part.runs(range.start.max(sequences.start)..range.end.min(sequences.end))
+        })
+    }
+
+    fn add(&mut self, part: Part) -> Result<(), LedgerError> {
+        if part.range().is_empty() {
+            return Ok(());
+        }
+        let at = self.parts.partition_point(|known| known.first < part.first);
+        let before = at.checked_sub(1).map(|at| &self.parts[at]);
+        if before.is_some_and(|known| known.reserved > part.first) {
+            return Err(LedgerError::Overlap { stream: self.stream, sequence: part.first });
+        }
+        if let Some(next) = self.parts.get(at).filter(|next| next.first < part.reserved) {
+            return Err(LedgerError::Overlap { stream: self.stream, sequence: next.first });
+        }
+        self.parts.insert(at, part);
+        Ok(())
+    }
+}
+
+/// One incarnation's part of a stream; it has a page for each of its sequences.
+#[derive(Debug)]
+struct Part {
+    first: u64,
+    reserved: u64,
+    pages: Vec<Page>,
+}
+
+impl Part {
+    fn range(&self) -> Range<u64> {
+        self.first..self.reserved
+    }
+
+    fn word(&self, sequence: u64) -> u64 {
+        let page = (sequence / PAGE_MESSAGES - self.first / PAGE_MESSAGES) as usize;
+        self.pages[page].words()[(sequence % PAGE_MESSAGES / WORD_MESSAGES) as usize].load(Ordering::Relaxed)
+    }
+
+    fn runs(&self, range: Range<u64>) -> Runs<'_> {
+        Runs { part: self, at: range.start, end: range.end }
+    }
+}
+
+/// Runs of equal state.
+struct Runs<'a> {
+    part: &'a Part,
+    at: u64,
+    end: u64,
+}
+
+impl Iterator for Runs<'_> {
+    type Item = (Range<u64>, State);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at >= self.end {
+            return None;
+        }
+        let start = self.at;
+        let within = |sequence: u64| sequence % WORD_MESSAGES * 2;
+        let state = State::from_bits(self.part.word(start) >> within(start));
+        while self.at < self.end {
+            // Bits that differ from the run's state, from here to the end of the word.
+            let differs = (self.part.word(self.at) ^ state.word()) >> within(self.at);
+            let left = WORD_MESSAGES - self.at % WORD_MESSAGES;
+            let same = (u64::from(differs.trailing_zeros()) / 2).min(left);
+            self.at += same;
+            if same < left {
+                break;
+            }
+        }
+        self.at = self.at.min(self.end);
+        Some((start..self.at, state))
+    }
+}
+
+/// Opens a states file: its streams with their parts.
+fn open_states(path: &Path, expected: Identity) -> Result<Vec<(u32, Part)>, LedgerError> {
+    let failed = |doing: &'static str| move |source| LedgerError::Io { path: path.into(), doing, source };
+    let file = File::open(path).map_err(failed("open"))?;
+    let length = file.metadata().map_err(failed("open"))?.len();
+    let truncated = |expected: u64| LedgerError::Truncated { path: path.into(), length, expected };
+    if length < FixedHeader::BYTES as u64 {
+        return Err(truncated(FixedHeader::BYTES as u64));
+    }
+    let mapping = Arc::new(Mapping::readable(&file, (length / 8 * 8) as usize).map_err(failed("map"))?);
+    let header = read_header(path, &mapping, length, expected)?;
+    let directory = read_directory(path, &mapping, length, &header)?;
+    header.streams.iter().enumerate().map(|(slot, &stream)| part(path, slot, stream, &directory)).collect()
+}
+
+struct Header {
+    identity: Identity,
+    bytes: u64,
+    streams: Vec<(u32, u64, u64)>,
+}
+
+fn read_header(path: &Path, mapping: &Mapping, length: u64, expected: Identity) -> Result<Header, LedgerError> {
+    let bytes_of = |words: usize| -> Vec<u8> {
+        mapping.words()[..words].iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect()
+    };
+    let fixed = FixedHeader::decode(&bytes_of(FixedHeader::BYTES / 8));
+    if !fixed.magic_matches {
+        return Err(LedgerError::NotALedger { path: path.into(), magic: MAGIC });
+    }
+    if fixed.version != VERSION {
+        return Err(LedgerError::Version { path: path.into(), found: fixed.version, known: VERSION });
+    }
+    let bytes = header_bytes(fixed.streams);
+    if length < bytes {
+        return Err(LedgerError::Truncated { path: path.into(), length, expected: bytes });
+    }
+    let header = bytes_of((bytes / 8) as usize);
+    if !fixed.sound(&header) {
+        return Err(corrupt(path, 0, "checksum mismatch in the header"));
+    }
+    expected.compare(fixed.identity).map_err(|(what, found, expected)| LedgerError::Foreign {
+        path: path.into(),
+        what,
+        found,
+        expected,
+    })?;
+    Ok(Header { identity: fixed.identity, bytes, streams: decode_streams(&header, fixed.streams).collect() })
+}
+
+/// The pages of each slot by number.
+type Directory = HashMap<(u32, u64), Page>;
+
+fn read_directory(path: &Path, mapping: &Arc<Mapping>, length: u64, header: &Header) -> Result<Directory, LedgerError> {
+    let mut directory = HashMap::new();
+    let segments = (length - header.bytes).div_ceil(SEGMENT_BYTES);
+    for segment in 0..segments {
+        let at = header.bytes + segment * SEGMENT_BYTES;
+        // Allocation is all or nothing per segment, so a part of one has been cut off.
+        if at + SEGMENT_BYTES > length {
+            return Err(LedgerError::Truncated { path: path.into(), length, expected: at + SEGMENT_BYTES });
+        }
+        let base = (at / 8) as usize;
+        for index in 0..SEGMENT_PAGES {
+            let [page, tag] = [0, 1].map(|half| mapping.words()[base + index * 2 + half].load(Ordering::Relaxed));
+            if tag == 0 {
+                continue;
+            }
+            let slot = (tag as u32).wrapping_sub(1);
+            let place = Place { segment: segment as u32, index: index as u32 };
+            let offset = at + index as u64 * 16;
+            if slot as usize >= header.streams.len() || directory_word(header.identity, place, slot, page) != tag {
+                return Err(corrupt(path, offset, "checksum mismatch in the page directory"));
+            }
+            let words = Page::new(Arc::clone(mapping), base + (index + 1) * PAGE_WORDS);
+            if directory.insert((slot, page), words).is_some() {
+                return Err(corrupt(path, offset, "the page directory names a page twice"));
+            }
+        }
+    }
+    Ok(directory)
+}
+
+fn part(
+    path: &Path,
+    slot: usize,
+    (stream, first, reserved): (u32, u64, u64),
+    directory: &Directory,
+) -> Result<(u32, Part), LedgerError> {
+    let bad = |what: String| corrupt(path, crate::layout::reserved_word(slot) as u64 * 8, what);
+    if reserved < first {
+        return Err(bad(format!("stream {stream}: reserved mark {reserved} is below its first sequence {first}")));
+    }
+    let (first_page, end_page) = (first / PAGE_MESSAGES, reserved.div_ceil(PAGE_MESSAGES));
+    if reserved > first && end_page - first_page > directory.len() as u64 {
+        return Err(bad(format!("stream {stream}: reserved mark {reserved} is beyond its pages")));
+    }
+    let pages = if reserved == first { first_page..first_page } else { first_page..end_page };
+    let pages = pages
+        .map(|page| {
+            directory
+                .get(&(slot as u32, page))
+                .cloned()
+                .ok_or_else(|| bad(format!("stream {stream}: page {page} below reserved mark {reserved} is missing")))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok((stream, Part { first, reserved, pages }))
+}
+
+fn corrupt(path: &Path, offset: u64, what: impl Into<String>) -> LedgerError {
+    LedgerError::Corrupt { path: PathBuf::from(path), offset, what: what.into() }
+}
+
+/// What became of a transaction, as far as its producer knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Its commit succeeded: all of it must be visible.
+    Committed,
+    /// Aborted, or its commit was never asked for: none of it may be visible under `read_committed`.
+    Aborted,
+    /// Its commit was asked for and not answered: all or nothing.
+    Indeterminate,
+}
+
+/// One transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction {
+    /// Its producer.
+    pub producer: u32,
+    /// Its producer's life.
+    pub incarnation: u32,
+    /// The producer's count, from 1, as in its messages' headers.
+    pub transaction: u32,
+    /// What became of it.
+    pub fate: Fate,
+    /// When its commit was about to be asked for, nanoseconds since the Unix epoch.
+    pub intent_commit_ns: Option<u64>,
+    /// Its messages.
+    pub members: Vec<Member>,
+}
+
+/// A transaction's part of one stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The stream.
+    pub stream: u32,
+    /// Its sequences, reserved but never handed over ones included.
+    pub sequences: Range<u64>,
+}
+
+fn open_transactions(
+    folder: &Path,
+    producer: &ProducerEntry,
+    identity: Identity,
+    parts: &[(u32, Part)],
+) -> Result<Vec<Transaction>, LedgerError> {
+    if producer.transactional_id.is_none() {
+        return Ok(Vec::new());
+    }
+    let path = folder.join(transactions_file(identity.producer, identity.incarnation));
+    let entries = transactions::read(&path, identity)?;
+    let reserved = parts.iter().map(|(stream, part)| (*stream, part.reserved)).collect();
+    replay(&entries, identity, &reserved)
+        .map_err(|(index, what)| corrupt(&path, ((index + 1) * transactions::ENTRY_BYTES) as u64, what))
+}
+
+/// Turns entries into transactions. Errors carry the entry's index.
+fn replay(
+    entries: &[Entry],
+    identity: Identity,
+    reserved: &HashMap<u32, u64>,
+) -> Result<Vec<Transaction>, (usize, String)> {
+    let mut all: Vec<Transaction> = Vec::new();
+    // Where each stream's latest member is: (transaction, member).
+    let mut latest: HashMap<u32, (usize, usize)> = HashMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        if entry.kind == Kind::Begin {
+            all.push(Transaction {
+                producer: identity.producer,
+                incarnation: identity.incarnation,
+                transaction: entry.transaction,
+                fate: Fate::Aborted,
+                intent_commit_ns: None,
+                members: Vec::new(),
+            });
+            continue;
+        }
+        let position = all.len().wrapping_sub(1);
+        let current = all.last_mut().filter(|current| current.transaction == entry.transaction);
+        let current = current.ok_or_else(|| (index, format!("transaction {} has not begun", entry.transaction)))?;
+        match entry.kind {
+            Kind::Begin => {}
+            Kind::IntentCommit => {
+                current.fate = Fate::Indeterminate;
+                current.intent_commit_ns = Some(entry.value);
+            }
+            Kind::Committed => current.fate = Fate::Committed,
+            // A commit that was asked for may have happened: only a successful abort settles it.
+            Kind::IntentAbort => {}
+            Kind::Aborted => current.fate = Fate::Aborted,
+            Kind::Member => {
+                let end = *reserved
+                    .get(&entry.stream)
+                    .ok_or_else(|| (index, format!("stream {} is not this producer's", entry.stream)))?;
+                if entry.value > end {
+                    let what = format!("stream {}: member {} is beyond reserved mark {end}", entry.stream, entry.value);
+                    return Err((index, what));
+                }
+                current.members.push(Member { stream: entry.stream, sequences: entry.value..end });
+                let member = current.members.len() - 1;
+                if let Some((transaction, member)) = latest.insert(entry.stream, (position, member)) {
+                    let earlier = &mut all[transaction].members[member].sequences;
+                    if earlier.start > entry.value {
+                        return Err((index, format!("stream {}: members go back to {}", entry.stream, entry.value)));
+                    }
+                    earlier.end = entry.value;
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+const _: () = assert!(PAGE_BYTES == SEGMENT_PAGES * 16, "a directory page has one entry per state page");
