@@ -52,7 +52,7 @@ pub struct SealPlan {
 /// No broker answers, a topic is missing, or a property is refused: nothing was found at all.
 pub fn seal(connection: &ClientProperties, plan: &SealPlan, logs: &LogSink) -> Result<SealReport, ClientError> {
     let begun = Instant::now();
-    let mut seal = Seal { connection, plan, logs, admin: AdminClient::new(connection, logs.clone())?, begun };
+    let seal = Seal { connection, plan, logs, admin: AdminClient::new(connection, logs.clone())?, begun };
     let mut partitions = seal.find()?;
     let mut report = SealReport {
         schema: ackmark_schema::version::SchemaId::default(),
@@ -88,7 +88,7 @@ impl Seal<'_> {
     }
 
     /// Each partition as it is found.
-    fn find(&mut self) -> Result<Vec<SealedPartition>, ClientError> {
+    fn find(&self) -> Result<Vec<SealedPartition>, ClientError> {
         let mut found = Vec::new();
         for topic in &self.plan.topics {
             found.extend(self.admin.offsets(topic, self.left())?.into_iter().map(|offsets| SealedPartition {
