@@ -27,8 +27,6 @@ pub struct Broker {
     pub host: String,
     /// Port of its advertised listener.
     pub port: u16,
-    /// `broker.rack`, when set.
-    pub rack: Option<String>,
 }
 
 /// A cluster as its brokers describe it.
@@ -36,7 +34,7 @@ pub struct Broker {
 pub struct ClusterMetadata {
     /// The cluster's id.
     pub cluster_id: Option<String>,
-    /// The controller. Under KRaft brokers name any broker that takes admin requests.
+    /// The controller. Under `KRaft` brokers name any broker that takes admin requests.
     pub controller_id: Option<i32>,
     /// Brokers by id.
     pub brokers: Vec<Broker>,
@@ -132,17 +130,21 @@ pub struct PartitionOffsets {
 pub struct AdminClient {
     queue: Mutex<Queue>,
     handle: Arc<Handle>,
+    /// Asked for brokers only, so it never knows a topic: see [`requests::metadata`].
+    topicless: Arc<Handle>,
 }
 
 impl AdminClient {
     /// Creates a client; properties of producers and consumers are dropped. Does not wait for a broker.
+    ///
+    /// # Errors
+    /// A property that librdkafka refuses.
     pub fn new(properties: &ClientProperties, logs: LogSink) -> Result<Self, ClientError> {
         let mut properties = properties.connection_only();
         properties.set("allow.auto.create.topics", "false", Origin::Tool);
-        let mut conf = properties.conf(logs)?;
-        conf.enable_events(false);
-        let handle = Handle::new(Kind::Producer, conf)?;
-        Ok(AdminClient { queue: Mutex::new(handle.new_queue()), handle })
+        let handle = Handle::new(Kind::Producer, properties.conf(logs.clone())?)?;
+        let topicless = Handle::new(Kind::Producer, properties.conf(logs)?)?;
+        Ok(AdminClient { queue: Mutex::new(handle.new_queue()), handle, topicless })
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -150,12 +152,18 @@ impl AdminClient {
     }
 
     /// The cluster's brokers. Fails when no broker answers in time, so it also tells that one is there.
+    ///
+    /// # Errors
+    /// The code by which it failed; timed out when no broker answered.
     pub fn metadata(&self, timeout: Duration) -> Result<ClusterMetadata, ClientError> {
-        requests::describe_cluster(&self.handle, &self.queue(), timeout)
-            .map_err(|(code, reason)| ClientError::operation("describe the cluster".to_owned(), code, &reason))
+        requests::metadata(&self.topicless, timeout)
+            .map_err(|(code, reason)| ClientError::operation("ask for the cluster's brokers".to_owned(), code, &reason))
     }
 
     /// Waits until the cluster shows at least `brokers` brokers.
+    ///
+    /// # Errors
+    /// Not in time, with what was there instead.
     pub fn wait_for_brokers(&self, brokers: usize, timeout: Duration) -> Result<ClusterMetadata, ClientError> {
         wait(timeout, &format!("fewer than {brokers} brokers came up"), |left| {
             let found = self.metadata(left).map_err(|error| error.to_string())?;
@@ -164,13 +172,19 @@ impl AdminClient {
     }
 
     /// A topic's partitions; `UNKNOWN_TOPIC_OR_PART` when it does not exist.
+    ///
+    /// # Errors
+    /// The code by which it failed.
     pub fn topic(&self, name: &str, timeout: Duration) -> Result<TopicMetadata, ClientError> {
-        requests::describe_topic(&self.handle, &self.queue(), name, timeout)
-            .and_then(|topic| topic)
+        let topic = self.handle.topic(name)?;
+        requests::describe_topic(&self.handle, &topic, timeout)
             .map_err(|(code, reason)| ClientError::operation(format!("describe topic '{name}'"), code, &reason))
     }
 
     /// Waits until each partition of the topic has a leader and all its replicas in sync.
+    ///
+    /// # Errors
+    /// Not in time, with what was there instead.
     pub fn wait_until_ready(&self, name: &str, timeout: Duration) -> Result<TopicMetadata, ClientError> {
         wait(timeout, &format!("topic '{name}' did not get leaders and all its replicas in sync"), |left| {
             let topic = self.topic(name, left).map_err(|error| error.to_string())?;
@@ -191,12 +205,18 @@ impl AdminClient {
     }
 
     /// Creates topics; the first refusal is the error. Those before it are there.
+    ///
+    /// # Errors
+    /// The first refusal; the other topics of the call are created all the same.
     pub fn create_topics(&self, topics: &[NewTopic], timeout: Duration) -> Result<(), ClientError> {
         let results = requests::create_topics(&self.handle, &self.queue(), topics, timeout)?;
         first_refusal(results, "create")
     }
 
     /// Creates a topic and waits until it can be used.
+    ///
+    /// # Errors
+    /// The refusal, or not in time.
     pub fn create_topic(&self, topic: &NewTopic, timeout: Duration) -> Result<TopicMetadata, ClientError> {
         let start = Instant::now();
         self.create_topics(std::slice::from_ref(topic), timeout)?;
@@ -204,17 +224,26 @@ impl AdminClient {
     }
 
     /// Deletes topics. Brokers free the space later (`file.delete.delay.ms`).
+    ///
+    /// # Errors
+    /// The first refusal; the other topics of the call are deleted all the same.
     pub fn delete_topics(&self, names: &[&str], timeout: Duration) -> Result<(), ClientError> {
         let results = requests::delete_topics(&self.handle, &self.queue(), names, timeout)?;
         first_refusal(results, "delete")
     }
 
     /// Deletes a topic.
+    ///
+    /// # Errors
+    /// The refusal.
     pub fn delete_topic(&self, name: &str, timeout: Duration) -> Result<(), ClientError> {
         self.delete_topics(&[name], timeout)
     }
 
     /// The configuration of a topic or a broker, with the source of each value.
+    ///
+    /// # Errors
+    /// The code by which it failed.
     pub fn configs(&self, resource: &ConfigResource, timeout: Duration) -> Result<Vec<ConfigEntry>, ClientError> {
         let what = || match resource {
             ConfigResource::Topic(name) => format!("describe the configs of topic '{name}'"),
@@ -225,6 +254,9 @@ impl AdminClient {
     }
 
     /// Low and high watermark of a partition.
+    ///
+    /// # Errors
+    /// The code by which it failed, for one that the partition has no leader.
     pub fn watermarks(&self, topic: &str, partition: i32, timeout: Duration) -> Result<(i64, i64), ClientError> {
         let low = self.list_offsets(topic, &[partition], OffsetQuery::Earliest, timeout)?;
         let high = self.list_offsets(topic, &[partition], OffsetQuery::HighWatermark, timeout)?;
@@ -232,12 +264,18 @@ impl AdminClient {
     }
 
     /// The last stable offset of a partition.
+    ///
+    /// # Errors
+    /// The code by which it failed, for one that the partition has no leader.
     pub fn last_stable_offset(&self, topic: &str, partition: i32, timeout: Duration) -> Result<i64, ClientError> {
         Ok(self.list_offsets(topic, &[partition], OffsetQuery::LastStable, timeout)?[0].1)
     }
 
     /// All offsets of all partitions of a topic, by partition. The last stable offsets are read first, so
     /// that `last_stable <= high` holds while others write.
+    ///
+    /// # Errors
+    /// The first code by which a partition failed.
     pub fn offsets(&self, topic: &str, timeout: Duration) -> Result<Vec<PartitionOffsets>, ClientError> {
         let partitions: Vec<i32> = self.topic(topic, timeout)?.partitions.iter().map(|found| found.id).collect();
         let stable = self.list_offsets(topic, &partitions, OffsetQuery::LastStable, timeout)?;

@@ -90,6 +90,9 @@ pub struct BatchConsumer {
 impl BatchConsumer {
     /// Creates a reader. Ends of partitions are reported, and an offset that the log does not have is an
     /// error, whatever the properties say.
+    ///
+    /// # Errors
+    /// A property that librdkafka refuses.
     pub fn new(properties: &ClientProperties, logs: LogSink) -> Result<Self, ClientError> {
         let mut properties = properties.clone();
         properties.remove("group.id");
@@ -116,22 +119,31 @@ impl BatchConsumer {
     }
 
     /// Starts to read a partition.
+    ///
+    /// # Errors
+    /// librdkafka refuses the partition or the offset. That the topic does not exist shows later, as an
+    /// entry of a batch.
     pub fn assign(&mut self, topic: &str, partition: i32, start: StartOffset) -> Result<(), ClientError> {
-        let opened = match self.topics.get(topic) {
-            Some(opened) => Arc::clone(opened),
-            None => {
-                let opened = Arc::new(self.handle.topic(topic)?);
-                self.topics.insert(topic.to_owned(), Arc::clone(&opened));
-                opened
-            }
-        };
+        let opened = self.open(topic)?;
         consume::start(&opened, partition, start.raw(), &self.queue)
             .map_err(|code| ClientError::operation(format!("read {topic}-{partition}"), code, ""))?;
         self.assigned.push((opened, partition));
         Ok(())
     }
 
+    fn open(&mut self, topic: &str) -> Result<Arc<Topic>, ClientError> {
+        if let Some(opened) = self.topics.get(topic) {
+            return Ok(Arc::clone(opened));
+        }
+        let opened = Arc::new(self.handle.topic(topic)?);
+        self.topics.insert(topic.to_owned(), Arc::clone(&opened));
+        Ok(opened)
+    }
+
     /// Stops reading a partition. What was fetched and not handed out is dropped.
+    ///
+    /// # Errors
+    /// librdkafka refuses.
     pub fn unassign(&mut self, topic: &str, partition: i32) -> Result<(), ClientError> {
         let is_it = |entry: &(Arc<Topic>, i32)| entry.1 == partition && entry.0.name() == topic;
         let Some(index) = self.assigned.iter().position(is_it) else { return Ok(()) };
@@ -153,11 +165,6 @@ impl BatchConsumer {
     /// what is not served stays in memory.
     pub fn poll_events(&mut self, timeout: Duration, sink: &mut impl EventSink) -> usize {
         events::serve(&self.events, &mut self.event_buffer, true, timeout, sink)
-    }
-
-    /// The offset after the last message handed out, over control records too; `None` before the first.
-    pub fn position(&self, topic: &str, partition: i32) -> Option<i64> {
-        consume::position(&self.handle, topic, partition)
     }
 }
 
@@ -200,7 +207,9 @@ impl<'c> FetchedBatch<'c> {
 pub enum Fetched<'c> {
     /// A record.
     Record(FetchedRecord<'c>),
-    /// The reader is at the end of the partition as it is now; more may come.
+    /// The reader is at the end of the partition as it is now; more may come. Its offset is the position
+    /// to trust: librdkafka's own (`rd_kafka_position`) is one too high after an end that was read in a
+    /// batch (`rd_kafka_q_serve_rkmessages`, 2.12.1, takes the end for a message).
     End {
         /// Its topic.
         topic: &'c str,

@@ -68,7 +68,7 @@ codes! {
     UNKNOWN = -1;
     /// The offset is not (or no longer) in the log.
     OFFSET_OUT_OF_RANGE = 1;
-    /// The batch's checksum or form is wrong (Kafka: CORRUPT_MESSAGE).
+    /// The batch's checksum or form is wrong (Kafka: `CORRUPT_MESSAGE`).
     INVALID_MSG = 2;
     /// The broker does not have the partition.
     UNKNOWN_TOPIC_OR_PART = 3;

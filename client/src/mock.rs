@@ -25,6 +25,9 @@ pub struct MockCluster {
 
 impl MockCluster {
     /// Starts brokers 1 to `brokers` on free ports of 127.0.0.1.
+    ///
+    /// # Errors
+    /// A broker finds no port.
     pub fn start(brokers: i32) -> Result<Self, ClientError> {
         let conf = ClientProperties::new().conf(LogSink::discard())?;
         let handle = Handle::new(Kind::Producer, conf)?;
@@ -44,6 +47,9 @@ impl MockCluster {
 
     /// Creates a topic. Admin requests to create topics are not simulated; topics that clients ask for
     /// come into being with four partitions.
+    ///
+    /// # Errors
+    /// The topic is there, or its numbers are impossible.
     pub fn create_topic(&self, name: &str, partitions: i32, replication_factor: i32) -> Result<(), ClientError> {
         self.mock.create_topic(name, partitions, replication_factor)
     }

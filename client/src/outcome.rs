@@ -5,7 +5,7 @@
 //!
 //! *Failed* means that the message is in no log and never will be. That needs both librdkafka's status
 //! `NotPersisted` and a code on a closed list. The status alone is not enough: librdkafka 2.12.1 gives it
-//! to every code that it does not list (rdkafka_request.c, `rd_kafka_handle_Produce_error`), among them
+//! to every code that it does not list (`rdkafka_request.c`, `rd_kafka_handle_Produce_error`), among them
 //! `NOT_LEADER_FOR_PARTITION` and `KAFKA_STORAGE_ERROR`, which a broker can answer after a local append
 //! (a leader that steps down completes the waiting request so).
 //!

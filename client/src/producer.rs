@@ -81,6 +81,9 @@ pub struct RawProducer {
 
 impl RawProducer {
     /// Creates a producer. Does not wait for a broker: use [`crate::AdminClient::metadata`] for that.
+    ///
+    /// # Errors
+    /// A property that librdkafka refuses, by itself or together with others.
     pub fn new(properties: &ClientProperties, logs: LogSink) -> Result<Self, ClientError> {
         let mut conf = properties.conf(logs)?;
         conf.enable_events(true);
@@ -114,6 +117,9 @@ impl RawProducer {
     }
 
     /// Opens a topic, or finds it open. Not for the hot path: keep the handle.
+    ///
+    /// # Errors
+    /// A name with a zero byte, or one that librdkafka refuses.
     pub fn topic(&self, name: &str) -> Result<TopicHandle, ClientError> {
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(topic) = topics.get(name) {
@@ -182,21 +188,34 @@ impl RawProducer {
 
     /// Acquires the producer id and epoch for `transactional.id`. Fences older producers of that id; their
     /// open transaction is aborted, which this waits for.
+    ///
+    /// # Errors
+    /// What failed and what can be done; a timeout is retriable.
     pub fn init_transactions(&self, timeout: Duration) -> Result<(), TransactionError> {
         self.handle.transaction(TransactionStep::Init, timeout)
     }
 
     /// Opens a transaction. Local: brokers learn of it with the first message of each partition.
+    ///
+    /// # Errors
+    /// A transaction is open, or the producer is not initialised or has a fatal error.
     pub fn begin_transaction(&self) -> Result<(), TransactionError> {
         self.handle.transaction(TransactionStep::Begin, Duration::ZERO)
     }
 
     /// Flushes, then commits. Another thread must serve the events. To know both times apart, flush first.
+    ///
+    /// # Errors
+    /// What failed and what can be done. After a timeout the outcome is unknown until the call is made
+    /// again.
     pub fn commit_transaction(&self, timeout: Duration) -> Result<(), TransactionError> {
         self.handle.transaction(TransactionStep::Commit, timeout)
     }
 
     /// Purges what is outstanding, then aborts. Another thread must serve the events.
+    ///
+    /// # Errors
+    /// What failed and what can be done.
     pub fn abort_transaction(&self, timeout: Duration) -> Result<(), TransactionError> {
         self.handle.transaction(TransactionStep::Abort, timeout)
     }

@@ -99,6 +99,9 @@ impl ClientProperties {
 
     /// Adds the properties of a text as Kafka's `client.properties` has them: a `key=value` per line,
     /// empty lines and those that begin with `#` or `!` skipped. `source` names the text in errors.
+    ///
+    /// # Errors
+    /// The first line that is no property.
     pub fn add_text(&mut self, text: &str, source: &str, origin: Origin) -> Result<&mut Self, ClientError> {
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -123,12 +126,18 @@ impl ClientProperties {
 
     /// Checks each name and value by itself, as librdkafka does. What goes together is checked when a
     /// client is created.
+    ///
+    /// # Errors
+    /// The first property that librdkafka refuses.
     pub fn check(&self) -> Result<(), ClientError> {
         self.conf(LogSink::discard()).map(drop)
     }
 
     /// The properties in effect for a producer so configured: a client is created, asked and destroyed.
     /// It opens no topic; librdkafka starts to connect in the background.
+    ///
+    /// # Errors
+    /// A property that librdkafka refuses, by itself or together with others.
     pub fn producer_in_effect(&self) -> Result<Vec<Property>, ClientError> {
         let handle = ffi::handle::Handle::new(Kind::Producer, self.conf(LogSink::discard())?)?;
         Ok(self.in_effect(&handle.dump(), Kind::Producer))

@@ -104,7 +104,7 @@ impl Seal<'_> {
     }
 
     /// All steps, in order; the reason when one is not done.
-    fn close(&mut self, partitions: &mut [SealedPartition], report: &mut SealReport) -> Result<(), String> {
+    fn close(&self, partitions: &mut [SealedPartition], report: &mut SealReport) -> Result<(), String> {
         for id in &self.plan.transactional_ids {
             fence(self.connection, id, self.left(), self.logs.clone())
                 .map_err(|error| format!("transactional.id {id} could not be fenced: {error}"))?;

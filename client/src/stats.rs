@@ -4,7 +4,7 @@
 //! last interval. Times are in µs, as in librdkafka. Not a source of latencies: windows are summaries.
 //!
 //! Mind `txretries`: it counts requests that were sent again, and a Produce request never is. librdkafka
-//! puts its *messages* back and builds new requests (rdkafka_request.c, 2.12.1). So message retries are
+//! puts its *messages* back and builds new requests (`rdkafka_request.c`, 2.12.1). So message retries are
 //! [`Statistics::txmsgs`] (which counts each transmission) less the messages that were transmitted once;
 //! see [`Statistics::retransmitted`].
 
@@ -152,6 +152,9 @@ pub struct EosStatistics {
 
 impl Statistics {
     /// Reads one emission. What librdkafka adds in newer versions is skipped.
+    ///
+    /// # Errors
+    /// Text that is no such JSON.
     pub fn parse(json: &str) -> Result<Self, ClientError> {
         Ok(serde_json::from_str(json)?)
     }

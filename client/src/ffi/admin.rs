@@ -1,6 +1,6 @@
 //! Admin requests and their answers, as owned values.
 //!
-//! Each operation posts one request whose answer is one event of the queue given. The request timeout
+//! Each operation but the two that ask for metadata posts one request whose answer is one event of the queue given. The request timeout
 //! is librdkafka's, so the event comes within it (plus its scheduling) even when no broker answers.
 
 use std::ffi::c_int;
@@ -12,7 +12,7 @@ use rdkafka_sys as sys;
 use sys::rd_kafka_admin_op_t as Operation;
 
 use super::event::{Event, EventKind};
-use super::handle::{Handle, Queue, c_count, c_strings};
+use super::handle::{Handle, Queue, Topic, c_count, c_strings};
 use super::{ErrorText, c_string, owned, timeout_ms};
 use crate::admin::{Broker, ClusterMetadata, ConfigEntry, ConfigResource, NewTopic, PartitionMetadata, TopicMetadata};
 use crate::errors::{ClientError, ErrorCode};
@@ -30,6 +30,9 @@ pub(crate) enum OffsetQuery {
 
 /// Why an answer is no result: a code and its text.
 type Refusal = (ErrorCode, String);
+
+/// A partition and its offset, or why there is none.
+type PartitionAnswer = (i32, Result<i64, ErrorCode>);
 
 /// Options of one request.
 struct Options(NonNull<sys::rd_kafka_AdminOptions_t>);
@@ -78,7 +81,7 @@ impl Drop for Options {
 }
 
 /// Waits for the answer to the request just posted. Other events of the queue are dropped.
-fn answer<'q>(queue: &'q Queue, expected: i32, timeout: Duration) -> Result<Event<'q>, Refusal> {
+fn answer(queue: &Queue, expected: i32, timeout: Duration) -> Result<Event<'_>, Refusal> {
     let timed_out = || (ErrorCode::TIMED_OUT, "no answer within the request's timeout".to_owned());
     // librdkafka enforces the request timeout; the second on top is for its scheduling.
     let deadline = std::time::Instant::now() + timeout + Duration::from_secs(1);
@@ -105,97 +108,116 @@ unsafe fn items<'a, T>(array: *mut *const T, count: usize) -> &'a [*const T] {
     unsafe { slice::from_raw_parts(array, count) }
 }
 
-pub(crate) fn describe_cluster(handle: &Handle, queue: &Queue, timeout: Duration) -> Result<ClusterMetadata, Refusal> {
-    let options = Options::new(handle, Operation::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER, timeout);
-    // SAFETY: instance, options and queue are alive.
-    unsafe { sys::rd_kafka_DescribeCluster(handle.as_ptr(), options.0.as_ptr(), queue.as_ptr()) };
-    let event = answer(queue, sys::RD_KAFKA_EVENT_DESCRIBECLUSTER_RESULT, timeout)?;
-    let mut count = 0;
-    // SAFETY: the event is of this type; what it lends lives as long as it and is copied.
+/// An answer to a metadata request, which any broker gives.
+struct Metadata(NonNull<sys::rd_kafka_metadata>);
+
+impl Metadata {
+    /// Asks for one topic, or for none. Not by librdkafka's describe operations: those go to the controller
+    /// only, so they cannot answer while none is known.
+    fn ask(handle: &Handle, topic: Option<&Topic>, timeout: Duration) -> Result<Self, Refusal> {
+        let mut metadata: *const sys::rd_kafka_metadata = std::ptr::null();
+        let topic = topic.map_or(std::ptr::null_mut(), Topic::as_ptr);
+        // SAFETY: instance and topic are alive; the answer is ours to destroy.
+        let code =
+            unsafe { super::rd_kafka_metadata(handle.as_ptr(), 0, topic, &raw mut metadata, timeout_ms(timeout)) };
+        if let Some(code) = ErrorCode::from_raw(code) {
+            return Err((code, code.description()));
+        }
+        Ok(Metadata(NonNull::new(metadata.cast_mut()).expect("an answer without an error is there")))
+    }
+
+    fn brokers(&self) -> Vec<Broker> {
+        // SAFETY: a live answer, whose array and strings live as long and are copied.
+        unsafe {
+            let answer = self.0.as_ref();
+            let broker = |node: &sys::rd_kafka_metadata_broker| Broker {
+                id: node.id,
+                host: owned(node.host),
+                port: u16::try_from(node.port).unwrap_or(0),
+            };
+            let mut brokers: Vec<_> = array(answer.brokers, answer.broker_cnt).iter().map(broker).collect();
+            brokers.sort_by_key(|broker| broker.id);
+            brokers
+        }
+    }
+
+    /// The partitions of the topic asked for.
+    fn partitions(&self) -> Result<Vec<PartitionMetadata>, Refusal> {
+        // SAFETY: as in `brokers`. The code is read as an integer, since a broker may send one that the
+        // enum lacks; so no reference to the topic's struct is made.
+        unsafe {
+            let answer = self.0.as_ref();
+            if answer.topic_cnt < 1 {
+                return Err((ErrorCode::UNKNOWN_TOPIC, "the answer names no topic".to_owned()));
+            }
+            let topic = answer.topics;
+            if let Some(code) = ErrorCode::from_raw((&raw const (*topic).err).cast::<c_int>().read()) {
+                return Err((code, code.description()));
+            }
+            let count = usize::try_from((*topic).partition_cnt).unwrap_or(0);
+            let mut partitions: Vec<_> = (0..count).map(|i| partition((*topic).partitions.add(i))).collect();
+            partitions.sort_by_key(|partition| partition.id);
+            Ok(partitions)
+        }
+    }
+}
+
+impl Drop for Metadata {
+    fn drop(&mut self) {
+        // SAFETY: ours, destroyed once.
+        unsafe { sys::rd_kafka_metadata_destroy(self.0.as_ptr()) };
+    }
+}
+
+/// # Safety
+/// `items` is null or holds `count` of them that live for `'a`.
+unsafe fn array<'a, T>(items: *const T, count: c_int) -> &'a [T] {
+    match usize::try_from(count) {
+        // SAFETY: by this function's contract.
+        Ok(count) if count > 0 && !items.is_null() => unsafe { slice::from_raw_parts(items, count) },
+        _ => &[],
+    }
+}
+
+/// # Safety
+/// Points to a partition of a live answer.
+unsafe fn partition(found: *const sys::rd_kafka_metadata_partition) -> PartitionMetadata {
+    // SAFETY: by this function's contract; fields are read one by one, since the code among them may be
+    // one that the enum lacks.
     unsafe {
-        let result = event.as_ptr().cast_const();
-        let nodes = sys::rd_kafka_DescribeCluster_result_nodes(result, &raw mut count);
-        let controller = sys::rd_kafka_DescribeCluster_result_controller(result);
-        let cluster_id = owned(sys::rd_kafka_DescribeCluster_result_cluster_id(result));
-        let mut brokers: Vec<Broker> = items(nodes, count).iter().map(|node| broker(*node)).collect();
-        brokers.sort_by_key(|broker| broker.id);
+        PartitionMetadata {
+            id: (*found).id,
+            leader: Some((*found).leader).filter(|id| *id >= 0),
+            replicas: array((*found).replicas, (*found).replica_cnt).to_vec(),
+            isr: array((*found).isrs, (*found).isr_cnt).to_vec(),
+        }
+    }
+}
+
+/// The brokers that some broker names. `handle` must know no topic: librdkafka asks for those that it
+/// knows and lets brokers create them (`rd_kafka_metadata`, 2.12.1), deleted ones included.
+pub(crate) fn metadata(handle: &Handle, timeout: Duration) -> Result<ClusterMetadata, Refusal> {
+    let brokers = Metadata::ask(handle, None, timeout)?.brokers();
+    // SAFETY: the instance is alive. Neither call waits, since the answer above brought both; the id is
+    // ours to free.
+    unsafe {
+        let id = sys::rd_kafka_clusterid(handle.as_ptr(), 0);
+        let cluster_id = owned(id);
+        sys::rd_kafka_mem_free(handle.as_ptr(), id.cast());
+        let controller = sys::rd_kafka_controllerid(handle.as_ptr(), 0);
         Ok(ClusterMetadata {
             cluster_id: Some(cluster_id).filter(|id| !id.is_empty()),
-            controller_id: (!controller.is_null()).then(|| sys::rd_kafka_Node_id(controller)),
+            controller_id: Some(controller).filter(|id| *id >= 0),
             brokers,
         })
     }
 }
 
-/// # Safety
-/// `node` is a node of a live event.
-unsafe fn broker(node: *const sys::rd_kafka_Node_t) -> Broker {
-    // SAFETY: by this function's contract; strings are copied.
-    unsafe {
-        Broker {
-            id: sys::rd_kafka_Node_id(node),
-            host: owned(sys::rd_kafka_Node_host(node)),
-            port: sys::rd_kafka_Node_port(node),
-            rack: Some(owned(sys::rd_kafka_Node_rack(node))).filter(|rack| !rack.is_empty()),
-        }
-    }
-}
-
-/// `Ok(Err)`: the topic itself has an error, for one that it does not exist.
-pub(crate) fn describe_topic(
-    handle: &Handle,
-    queue: &Queue,
-    name: &str,
-    timeout: Duration,
-) -> Result<Result<TopicMetadata, Refusal>, Refusal> {
-    let options = Options::new(handle, Operation::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout);
-    let names = c_strings("topic name", &[name]).map_err(|error| (ErrorCode::INVALID_ARG, error.to_string()))?;
-    let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
-    // SAFETY: the names live for the call that copies them; the collection is ours, destroyed after use.
-    unsafe {
-        let topics = sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
-        sys::rd_kafka_DescribeTopics(handle.as_ptr(), topics, options.0.as_ptr(), queue.as_ptr());
-        sys::rd_kafka_TopicCollection_destroy(topics);
-    }
-    let event = answer(queue, sys::RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT, timeout)?;
-    let mut count = 0;
-    // SAFETY: the event is of this type; what it lends lives as long as it and is copied.
-    unsafe {
-        let topics = sys::rd_kafka_DescribeTopics_result_topics(event.as_ptr().cast_const(), &raw mut count);
-        let topic = *items(topics, count)
-            .first()
-            .ok_or_else(|| (ErrorCode::UNKNOWN_TOPIC, "the answer names no topic".to_owned()))?;
-        let error = sys::rd_kafka_TopicDescription_error(topic);
-        if let Some(code) = (!error.is_null()).then(|| super::rd_kafka_error_code(error)).and_then(ErrorCode::from_raw)
-        {
-            return Ok(Err((code, owned(sys::rd_kafka_error_string(error)))));
-        }
-        let partitions = sys::rd_kafka_TopicDescription_partitions(topic, &raw mut count);
-        let mut partitions: Vec<_> = items(partitions, count).iter().map(|info| partition(*info)).collect();
-        partitions.sort_by_key(|partition| partition.id);
-        Ok(Ok(TopicMetadata { name: owned(sys::rd_kafka_TopicDescription_name(topic)), partitions }))
-    }
-}
-
-/// # Safety
-/// `info` belongs to a live event.
-unsafe fn partition(info: *const sys::rd_kafka_TopicPartitionInfo_t) -> PartitionMetadata {
-    // SAFETY: by this function's contract.
-    unsafe {
-        let ids = |nodes: *mut *const sys::rd_kafka_Node_t, count: usize| -> Vec<i32> {
-            items(nodes, count).iter().map(|node| sys::rd_kafka_Node_id(*node)).collect()
-        };
-        let leader = sys::rd_kafka_TopicPartitionInfo_leader(info);
-        let (mut replica_count, mut isr_count) = (0, 0);
-        let replicas = sys::rd_kafka_TopicPartitionInfo_replicas(info, &raw mut replica_count);
-        let isr = sys::rd_kafka_TopicPartitionInfo_isr(info, &raw mut isr_count);
-        PartitionMetadata {
-            id: sys::rd_kafka_TopicPartitionInfo_partition(info),
-            leader: (!leader.is_null()).then(|| sys::rd_kafka_Node_id(leader)).filter(|id| *id >= 0),
-            replicas: ids(replicas, replica_count),
-            isr: ids(isr, isr_count),
-        }
-    }
+/// A topic's partitions; the topic is not created by being asked for, provided that the client has
+/// `allow.auto.create.topics=false`.
+pub(crate) fn describe_topic(handle: &Handle, topic: &Topic, timeout: Duration) -> Result<TopicMetadata, Refusal> {
+    let partitions = Metadata::ask(handle, Some(topic), timeout)?.partitions()?;
+    Ok(TopicMetadata { name: topic.name().to_owned(), partitions })
 }
 
 /// Per topic: its name and why it was not created, if so.
@@ -382,7 +404,7 @@ pub(crate) fn list_offsets(
     partitions: &[i32],
     query: OffsetQuery,
     timeout: Duration,
-) -> Result<Vec<(i32, Result<i64, ErrorCode>)>, Refusal> {
+) -> Result<Vec<PartitionAnswer>, Refusal> {
     let options = Options::new(handle, Operation::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout);
     options.isolation(query);
     let topic = c_string("topic name", topic).map_err(|error| (ErrorCode::INVALID_ARG, error.to_string()))?;

@@ -113,14 +113,13 @@ pub(crate) struct Dump {
 
 impl Dump {
     /// # Safety
-    /// `conf` is alive; `topic_conf` is alive and ours to destroy.
+    /// Both are alive.
     pub(super) unsafe fn read(conf: *mut sys::rd_kafka_conf_t, topic_conf: *mut sys::rd_kafka_topic_conf_t) -> Self {
         let mut count = 0;
         // SAFETY: by this function's contract; each array is freed by `pairs`.
         unsafe {
             let global = pairs(sys::rd_kafka_conf_dump(conf, &raw mut count), count);
             let topic = pairs(sys::rd_kafka_topic_conf_dump(topic_conf, &raw mut count), count);
-            sys::rd_kafka_topic_conf_destroy(topic_conf);
             Dump { global, topic }
         }
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use rdkafka_sys as sys;
 
-use super::handle::{Handle, Queue, Topic};
+use super::handle::{Queue, Topic};
 use super::message::RawMessage;
-use super::{c_string, timeout_ms};
+use super::timeout_ms;
 use crate::errors::ErrorCode;
 
 /// Starts to fetch a partition into `queue`, from an offset or one of librdkafka's logical offsets.
@@ -29,20 +29,6 @@ fn last_error(result: c_int) -> Result<(), ErrorCode> {
     }
     // SAFETY: reads a thread-local that the failing call set to one of librdkafka's own codes.
     Err(ErrorCode::of(unsafe { sys::rd_kafka_last_error() } as i32))
-}
-
-/// The offset after the last message handed out, `None` before the first.
-pub(crate) fn position(handle: &Handle, topic: &str, partition: i32) -> Option<i64> {
-    let topic = c_string("topic name", topic).ok()?;
-    // SAFETY: a list of our own with one entry, read and destroyed here; its code is not looked at.
-    unsafe {
-        let list = sys::rd_kafka_topic_partition_list_new(1);
-        let entry = sys::rd_kafka_topic_partition_list_add(list, topic.as_ptr(), partition);
-        sys::rd_kafka_position(handle.as_ptr(), list);
-        let offset = (*entry).offset;
-        sys::rd_kafka_topic_partition_list_destroy(list);
-        (offset >= 0).then_some(offset)
-    }
 }
 
 /// An array of consumed messages, destroyed when it is filled anew or dropped.

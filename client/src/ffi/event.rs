@@ -26,7 +26,7 @@ pub(crate) struct Event<'q> {
     queue: PhantomData<&'q Queue>,
 }
 
-impl<'q> Event<'q> {
+impl Event<'_> {
     pub(super) fn own(event: *mut sys::rd_kafka_event_t) -> Option<Self> {
         Some(Event { event: NonNull::new(event)?, queue: PhantomData })
     }

@@ -42,14 +42,12 @@ impl Handle {
         let (conf, logs) = conf.into_parts();
         // SAFETY: a valid configuration; librdkafka owns it when this succeeds, we do when it fails.
         let client = unsafe { sys::rd_kafka_new(kind, conf.as_ptr(), reason.as_mut_ptr(), super::ERROR_BUFFER) };
-        match NonNull::new(client) {
-            Some(client) => Ok(Arc::new(Handle { client, _logs: logs })),
-            None => {
-                // SAFETY: not consumed, by the contract of rd_kafka_new.
-                unsafe { sys::rd_kafka_conf_destroy(conf.as_ptr()) };
-                Err(ClientError::Create { reason: reason.text() })
-            }
+        if let Some(client) = NonNull::new(client) {
+            return Ok(Arc::new(Handle { client, _logs: logs }));
         }
+        // SAFETY: not consumed, by the contract of rd_kafka_new.
+        unsafe { sys::rd_kafka_conf_destroy(conf.as_ptr()) };
+        Err(ClientError::Create { reason: reason.text() })
     }
 
     pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_t {
@@ -73,14 +71,12 @@ impl Handle {
         let c_name = super::c_string("topic name", name)?;
         // SAFETY: the name lives for the call; a null configuration means the default one.
         let topic = unsafe { sys::rd_kafka_topic_new(self.as_ptr(), c_name.as_ptr(), std::ptr::null_mut()) };
-        match NonNull::new(topic) {
-            Some(topic) => Ok(Topic { topic, _handle: Arc::clone(self) }),
-            None => {
-                // SAFETY: reads a thread-local that the call above set.
-                let code = unsafe { sys::rd_kafka_last_error() } as i32;
-                Err(ClientError::operation(format!("open topic '{name}'"), ErrorCode::of(code), ""))
-            }
+        if let Some(topic) = NonNull::new(topic) {
+            return Ok(Topic { topic, _handle: Arc::clone(self) });
         }
+        // SAFETY: reads a thread-local that the call above set to one of librdkafka's own codes.
+        let code = unsafe { sys::rd_kafka_last_error() } as i32;
+        Err(ClientError::operation(format!("open topic '{name}'"), ErrorCode::of(code), ""))
     }
 
     /// Messages and requests that wait to be sent or acknowledged, and events that wait to be served.
@@ -122,12 +118,12 @@ impl Handle {
 
     /// Global and topic-level properties as the client uses them now.
     pub(crate) fn dump(&self) -> Dump {
-        // SAFETY: rd_kafka_conf lends the instance's configuration, which the dump only reads; the
-        // duplicate of the topic configuration is ours and destroyed by `Dump::read`.
+        // Not rd_kafka_default_topic_conf_dup: a duplicate drops what librdkafka adjusted by itself.
+        // SAFETY: lends the instance's configuration and the topic configuration within, which is there
+        // since `Conf::new` sets one; the dump only reads.
         unsafe {
             let conf = sys::rd_kafka_conf(self.as_ptr()).cast_mut();
-            let topic_conf = sys::rd_kafka_default_topic_conf_dup(self.as_ptr());
-            Dump::read(conf, topic_conf)
+            Dump::read(conf, sys::rd_kafka_conf_get_default_topic_conf(conf))
         }
     }
 }

@@ -35,6 +35,13 @@ unsafe extern "C" {
     fn rd_kafka_error_code(error: *const sys::rd_kafka_error_t) -> c_int;
     fn rd_kafka_event_error(event: *mut sys::rd_kafka_event_t) -> c_int;
     fn rd_kafka_fatal_error(client: *mut sys::rd_kafka_t, reason: *mut c_char, size: usize) -> c_int;
+    fn rd_kafka_metadata(
+        client: *mut sys::rd_kafka_t,
+        all_topics: c_int,
+        only_topic: *mut sys::rd_kafka_topic_t,
+        metadata: *mut *const sys::rd_kafka_metadata,
+        timeout_ms: c_int,
+    ) -> c_int;
     fn rd_kafka_topic_result_error(result: *const sys::rd_kafka_topic_result_t) -> c_int;
     fn rd_kafka_ConfigResource_error(resource: *const sys::rd_kafka_ConfigResource_t) -> c_int;
     fn rd_kafka_produce_batch(

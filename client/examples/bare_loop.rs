@@ -1,0 +1,90 @@
+//! The bare librdkafka produce loop: the ceiling that ackmark's own producing is compared with.
+//!
+//! `bare_loop BOOTSTRAP TOPIC COUNT SIZE [PARTITIONS] [key=value …]` sends COUNT messages of SIZE bytes in
+//! runs of 1,000 round robin over the partitions, at most 500,000 outstanding, with a delivery thread that
+//! only counts. No header, no checksum, no ledger, no histogram. stdout: messages per second.
+#![allow(clippy::print_stdout, reason = "the figure is what this program is for")]
+
+use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ackmark_client::{ClientProperties, DeliveryBatch, ErrorCode, EventSink, LogSink, MessageBatch, RawProducer};
+use ackmark_schema::properties::Origin;
+
+const RUN: usize = 1_000;
+const DEFAULTS: [(&str, &str); 7] = [
+    ("acks", "all"),
+    ("linger.ms", "5"),
+    ("batch.size", "1000000"),
+    ("batch.num.messages", "10000"),
+    ("max.in.flight", "5"),
+    ("queue.buffering.max.messages", "500000"),
+    ("queue.buffering.max.kbytes", "1048576"),
+];
+
+/// Counts reports; errors of the client go to stderr.
+struct Count<'a> {
+    done: &'a AtomicU64,
+    failed: &'a AtomicU64,
+}
+
+impl EventSink for Count<'_> {
+    fn delivery(&mut self, batch: &DeliveryBatch<'_>) {
+        let failed = batch.iter().filter(|message| message.error_code().is_some()).count();
+        self.failed.fetch_add(failed as u64, Ordering::Relaxed);
+        self.done.fetch_add(batch.len() as u64, Ordering::Release);
+    }
+
+    fn error(&mut self, code: ErrorCode, reason: &str, _fatal: bool) {
+        eprintln!("{code}: {reason}");
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let (settings, arguments): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|arg| arg.contains('='));
+    let [bootstrap, topic, count, size, rest @ ..] = &arguments[..] else {
+        return Err("usage: bare_loop BOOTSTRAP TOPIC COUNT SIZE [PARTITIONS] [key=value …]".into());
+    };
+    let (count, size): (u64, usize) = (count.parse()?, size.parse()?);
+    let partitions: i32 = rest.first().map_or(Ok(6), |text| text.parse())?;
+    let mut properties = ClientProperties::with_bootstrap(bootstrap, Origin::Flag);
+    for (name, value) in DEFAULTS {
+        properties.set(name, value, Origin::Tool);
+    }
+    properties.add_text(&settings.join("\n"), "arguments", Origin::Flag)?;
+    let producer = RawProducer::new(&properties, LogSink::new(|line| eprintln!("{}", line.message)))?;
+    let topic = producer.topic(topic)?;
+    let payload = vec![b'x'; size];
+    let (done, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut sink = Count { done: &done, failed: &failed };
+            while done.load(Ordering::Acquire) < count {
+                producer.poll_events(Duration::from_millis(100), &mut sink);
+            }
+        });
+        let mut batch = MessageBatch::new(RUN);
+        for (run, first) in (0..count).step_by(RUN).enumerate() {
+            batch.clear();
+            for i in first..count.min(first + RUN as u64) {
+                batch.push(&payload, None, i);
+            }
+            loop {
+                producer.produce_run(&topic, run as i32 % partitions, &mut batch);
+                batch.retain_rejected();
+                if batch.is_empty() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        producer.flush(Duration::from_secs(300));
+    });
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{:.0}", count as f64 / seconds);
+    eprintln!("{count} messages of {size} B in {seconds:.2} s, {} failed", failed.load(Ordering::Relaxed));
+    Ok(())
+}
