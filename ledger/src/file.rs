@@ -14,7 +14,7 @@ use rustix::{
 
 use crate::error::LedgerError;
 
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// A new file with its name, for errors.
 #[derive(Debug)]

@@ -24,8 +24,6 @@
 //! A state page holds 16,384 messages, two bits each, lowest bits first. Page `p` of a stream holds the
 //! sequences from `p · 16384`. Pages are absolute, so a later incarnation begins where it continues.
 
-use serde::{Deserialize, Serialize};
-
 /// Version of the layout of both files.
 pub const VERSION: u32 = 1;
 pub(crate) const MAGIC: &str = "AKMLEDGR";
@@ -44,7 +42,7 @@ const STREAM_BYTES: usize = 32;
 const CHECKSUM_AT: usize = 28;
 
 /// What the sender knows of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum State {
     /// No delivery report yet; perhaps never handed over.

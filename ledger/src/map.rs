@@ -24,6 +24,7 @@ impl Mapping {
 
     /// The mapping as words.
     #[inline]
+    #[expect(clippy::cast_ptr_alignment, reason = "a mapping begins at a multiple of 4096")]
     pub(crate) fn words(&self) -> &[AtomicU64] {
         // SAFETY: the mapping is live for as long as `self`, its start is aligned to a page (offsets are
         // multiples of 4096), its length is in bounds, any bit pattern is a valid word, and all access in

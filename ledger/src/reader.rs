@@ -395,14 +395,13 @@ fn replay(
         let current = all.last_mut().filter(|current| current.transaction == entry.transaction);
         let current = current.ok_or_else(|| (index, format!("transaction {} has not begun", entry.transaction)))?;
         match entry.kind {
-            Kind::Begin => {}
             Kind::IntentCommit => {
                 current.fate = Fate::Indeterminate;
                 current.intent_commit_ns = Some(entry.value);
             }
             Kind::Committed => current.fate = Fate::Committed,
             // A commit that was asked for may have happened: only a successful abort settles it.
-            Kind::IntentAbort => {}
+            Kind::Begin | Kind::IntentAbort => {}
             Kind::Aborted => current.fate = Fate::Aborted,
             Kind::Member => {
                 let end = *reserved
