@@ -1,0 +1,158 @@
+//! What makes a start fast: made once per Kafka, Java and set of jars by one training run, then used by every node.
+//!
+//! - `kafka.jsa`, an archive of loaded classes (AppCDS, as Apache's own images have it): a JVM maps it instead of
+//!   reading, verifying and linking some ten thousand classes. Compilation is untouched: a warm broker runs the same
+//!   code with and without it.
+//! - `bootstrap.checkpoint`, the snapshot of feature levels that Kafka's StorageTool writes when it formats a node.
+//!   It is the same for every node and cluster of one Kafka, so that formatting is two files per node instead of a
+//!   JVM per node.
+//!
+//! A JVM that makes no archive (OpenJ9 for one) is used without: slower to start, otherwise the same.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use ackmark_client::{AdminClient, ClientProperties, LogSink};
+use ackmark_schema::properties::Origin;
+
+use super::{
+    cluster_id,
+    home::{Home, create_folder, write_file},
+    jars::{Jars, hash, run},
+    java::Java,
+    node::{LOG4J, Launcher, NodeProcess},
+    ports,
+    settings::Settings,
+    spawn::Fate,
+    tail::tail,
+    topology::{Node, Role},
+};
+use crate::{Progress, error::ClusterError};
+
+const FORMAT_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_secs(90);
+/// Writing the archive takes two to five seconds of processor time.
+const ARCHIVE_MAX: Duration = Duration::from_secs(90);
+
+/// The files that a start uses.
+#[derive(Debug, Clone)]
+pub(super) struct Kit {
+    /// Absent when the JVM made none.
+    pub(super) archive: Option<PathBuf>,
+    pub(super) checkpoint: PathBuf,
+}
+
+impl Kit {
+    /// The kit of this Java and these jars, made if it is not there. Call it with the home locked.
+    pub(super) fn find(home: &Home, java: &Java, jars: &Jars, progress: Progress<'_>) -> Result<Self, ClusterError> {
+        let key = hash((&java.build, &java.program, jars.fingerprint(), LOG4J));
+        let folder = home.kits().join(format!("{}-{key:016x}", jars.version));
+        if !folder.exists() {
+            progress("preparing fast starts (a training run of one node, once)");
+            train(home, java, jars, &folder, progress)?;
+        }
+        let archive = folder.join("kafka.jsa");
+        Ok(Self { archive: archive.exists().then_some(archive), checkpoint: folder.join("bootstrap.checkpoint") })
+    }
+}
+
+fn train(home: &Home, java: &Java, jars: &Jars, folder: &Path, progress: Progress<'_>) -> Result<(), ClusterError> {
+    create_folder(&home.kits())?;
+    let work = tempfile::Builder::new()
+        .prefix("train-")
+        .tempdir_in(home.kits())
+        .map_err(ClusterError::io(format!("create a folder in {}", home.kits().display())))?;
+    let made = work.path().join("made");
+    create_folder(&made)?;
+    let log4j = work.path().join("log4j2.properties");
+    write_file(&log4j, LOG4J)?;
+    let class_path = jars.class_path();
+    let launcher = Launcher { java, class_path: &class_path, log4j: &log4j };
+
+    let node = training_node(work.path())?;
+    format_by_storage_tool(&launcher, &node, work.path())?;
+    copy(&node.data().join("bootstrap.checkpoint"), &made.join("bootstrap.checkpoint"))?;
+    if let Err(reason) = make_archive(&launcher, &node, &made.join("kafka.jsa"))? {
+        progress(&format!("this Java made no archive of classes ({reason}): starts take about twice as long"));
+    }
+    fs::rename(&made, folder).map_err(ClusterError::io(format!("rename {} to {}", made.display(), folder.display())))
+}
+
+/// A single node in both roles, so that the classes of both are loaded.
+fn training_node(work: &Path) -> Result<Node, ClusterError> {
+    let ports = ports::free(3)?;
+    let node =
+        Node { id: 1, role: Role::Broker, port: ports[0], internal_port: Some(ports[1]), folder: work.join("node") };
+    create_folder(&node.folder)?;
+    let text = format!(
+        "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
+         controller.listener.names=CONTROLLER\ninter.broker.listener.name=INTERNAL\n\
+         listener.security.protocol.map=CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,EXTERNAL:PLAINTEXT\n\
+         listeners=CONTROLLER://127.0.0.1:{controller},INTERNAL://127.0.0.1:{internal},EXTERNAL://127.0.0.1:{external}\n\
+         log.dirs={data}\n",
+        controller = ports[2],
+        internal = ports[1],
+        external = ports[0],
+        data = node.data().display(),
+    );
+    write_file(&node.properties_file(), &text)?;
+    Ok(node)
+}
+
+fn format_by_storage_tool(launcher: &Launcher<'_>, node: &Node, work: &Path) -> Result<(), ClusterError> {
+    let console = work.join("format.log");
+    let mut command = launcher.command(&["-Xmx256m"], "kafka.tools.StorageTool", &work.join("storage-tool.log"));
+    command.args(["format", "-t", &cluster_id()?, "-c"]).arg(node.properties_file());
+    let failed = |reason| ClusterError::Format { reason, tail: tail(&console, 15) };
+    run(command, &console, FORMAT_MAX)?.map_err(failed)?;
+    if !node.data().join("bootstrap.checkpoint").exists() {
+        return Err(failed("it wrote no bootstrap.checkpoint".to_owned()));
+    }
+    Ok(())
+}
+
+/// Starts the node, waits until it serves, ends it: the JVM writes its archive as it exits. The inner error tells why
+/// there is none.
+fn make_archive(launcher: &Launcher<'_>, node: &Node, archive: &Path) -> Result<Result<(), String>, ClusterError> {
+    let option = format!("-XX:ArchiveClassesAtExit={}", archive.display());
+    let mut flags = Settings::Measured.jvm_flags().to_vec();
+    flags.push(&option);
+    let mut process = launcher.start(node, &flags, Fate::DiesWithParent, None)?;
+    let served = wait_until_served(&mut process);
+    if served.is_ok() {
+        process.terminate();
+        let _ = process.wait(ARCHIVE_MAX);
+    }
+    process.kill();
+    process.wait_killed()?;
+    served?;
+    Ok(if archive.exists() { Ok(()) } else { Err(process.last_words().1.lines().last().unwrap_or("").to_owned()) })
+}
+
+fn wait_until_served(process: &mut NodeProcess) -> Result<(), ClusterError> {
+    let servers = format!("127.0.0.1:{}", process.node.port);
+    let properties = ClientProperties::with_bootstrap(&servers, Origin::Tool);
+    let unreachable = |reason: String| ClusterError::Unreachable { servers: servers.clone(), reason };
+    let admin = AdminClient::new(&properties, LogSink::discard()).map_err(|error| unreachable(error.to_string()))?;
+    let start = Instant::now();
+    loop {
+        if let Some(status) = process.ended()? {
+            let (log, tail) = process.last_words();
+            return Err(ClusterError::NodeDied { node: process.node.name(), status: status.to_string(), log, tail });
+        }
+        match admin.metadata(Duration::from_millis(500)) {
+            Ok(found) if !found.brokers.is_empty() => return Ok(()),
+            Err(error) if start.elapsed() > START_MAX => return Err(unreachable(error.to_string())),
+            _ if start.elapsed() > START_MAX => return Err(unreachable("it lists no brokers".to_owned())),
+            _ => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), ClusterError> {
+    fs::copy(from, to).map_err(ClusterError::io(format!("copy {} to {}", from.display(), to.display())))?;
+    Ok(())
+}

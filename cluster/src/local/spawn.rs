@@ -1,0 +1,93 @@
+//! Child processes that die with this process, however it ends.
+//!
+//! `PR_SET_PDEATHSIG` sends its signal when the *thread* that forked the child ends, not the process. So one thread
+//! that lives as long as the process forks all of them. Each child is the leader of its own session: a Ctrl-C in the
+//! terminal reaches ackmark, which still needs its brokers to end cleanly, and not the brokers.
+//!
+//! The one module of this crate with unsafe code: what runs between fork and exec.
+
+use std::{
+    io,
+    os::{fd::OwnedFd, unix::process::CommandExt},
+    process::{Child, Command},
+    sync::{
+        OnceLock,
+        mpsc::{self, Receiver, SyncSender},
+    },
+    thread,
+};
+
+use rustix::{
+    io::{FdFlags, fcntl_setfd},
+    process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal, setsid},
+};
+
+/// What becomes of a child when its parent ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Killed at once, also when the parent is.
+    DiesWithParent,
+    /// Lives on.
+    Survives,
+}
+
+struct Job {
+    command: Command,
+    fate: Fate,
+    inherited: Option<OwnedFd>,
+    answer: SyncSender<io::Result<Child>>,
+}
+
+/// Starts `command` in a session of its own. `inherited` stays open in the child: a lock on it is held for as long as
+/// the child lives.
+pub(super) fn spawn(command: Command, fate: Fate, inherited: Option<OwnedFd>) -> io::Result<Child> {
+    let (answer, result) = mpsc::sync_channel(1);
+    let gone = || io::Error::other("the thread that starts processes has ended");
+    spawner()?.send(Job { command, fate, inherited, answer }).map_err(|_| gone())?;
+    result.recv().map_err(|_| gone())?
+}
+
+/// The thread that forks, started at first use; it never ends.
+fn spawner() -> io::Result<&'static SyncSender<Job>> {
+    static SPAWNER: OnceLock<Result<SyncSender<Job>, String>> = OnceLock::new();
+    let started = SPAWNER.get_or_init(|| {
+        let (jobs, queue) = mpsc::sync_channel(16);
+        thread::Builder::new()
+            .name("spawner".to_owned())
+            .spawn(move || serve(&queue))
+            .map(|_| jobs)
+            .map_err(|error| format!("cannot start a thread: {error}"))
+    });
+    started.as_ref().map_err(|error| io::Error::other(error.clone()))
+}
+
+fn serve(queue: &Receiver<Job>) {
+    while let Ok(Job { mut command, fate, inherited, answer }) = queue.recv() {
+        let parent = getpid();
+        let prepare = move || prepare_child(parent, fate, inherited.as_ref());
+        // SAFETY: `prepare` runs in the forked child and makes only direct system calls (prctl, getppid, setsid,
+        // fcntl); it neither allocates nor takes a lock.
+        unsafe { command.pre_exec(prepare) };
+        // A caller that has gone away has no use for the child.
+        if let Err(mpsc::SendError(Ok(mut orphan))) = answer.send(command.spawn()) {
+            let _ = orphan.kill();
+            let _ = orphan.wait();
+        }
+    }
+}
+
+/// Runs between fork and exec.
+fn prepare_child(parent: Pid, fate: Fate, inherited: Option<&OwnedFd>) -> io::Result<()> {
+    if fate == Fate::DiesWithParent {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // The parent can have died before the line above: then nobody sends the signal any more.
+        if getppid() != Some(parent) {
+            return Err(io::Error::from(rustix::io::Errno::SRCH));
+        }
+    }
+    setsid()?;
+    if let Some(fd) = inherited {
+        fcntl_setfd(fd, FdFlags::empty())?;
+    }
+    Ok(())
+}
