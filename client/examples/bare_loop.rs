@@ -81,7 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
-        producer.flush(Duration::from_secs(300));
+        producer.flush(Duration::from_mins(5));
     });
     let seconds = start.elapsed().as_secs_f64();
     println!("{:.0}", count as f64 / seconds);

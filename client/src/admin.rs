@@ -132,6 +132,9 @@ pub struct AdminClient {
     handle: Arc<Handle>,
     /// Asked for brokers only, so it never knows a topic: see [`requests::metadata`].
     topicless: Arc<Handle>,
+    /// Errors of both clients. Without these queues librdkafka would log each; what matters of them comes
+    /// as the answer of the request at hand.
+    events: [Queue; 2],
 }
 
 impl AdminClient {
@@ -142,12 +145,22 @@ impl AdminClient {
     pub fn new(properties: &ClientProperties, logs: LogSink) -> Result<Self, ClientError> {
         let mut properties = properties.connection_only();
         properties.set("allow.auto.create.topics", "false", Origin::Tool);
-        let handle = Handle::new(Kind::Producer, properties.conf(logs.clone())?)?;
-        let topicless = Handle::new(Kind::Producer, properties.conf(logs)?)?;
-        Ok(AdminClient { queue: Mutex::new(handle.new_queue()), handle, topicless })
+        let create = |logs| {
+            let mut conf = properties.conf(logs)?;
+            conf.enable_events(false);
+            Handle::new(Kind::Producer, conf)
+        };
+        let handle = create(logs.clone())?;
+        let topicless = create(logs)?;
+        let events = [handle.main_queue(), topicless.main_queue()];
+        Ok(AdminClient { queue: Mutex::new(handle.new_queue()), handle, topicless, events })
     }
 
+    /// The queue for one request's answer, whose turn it is now.
     fn queue(&self) -> MutexGuard<'_, Queue> {
+        for events in &self.events {
+            while events.poll(Duration::ZERO).is_some() {}
+        }
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -156,6 +169,7 @@ impl AdminClient {
     /// # Errors
     /// The code by which it failed; timed out when no broker answered.
     pub fn metadata(&self, timeout: Duration) -> Result<ClusterMetadata, ClientError> {
+        let _turn = self.queue();
         requests::metadata(&self.topicless, timeout)
             .map_err(|(code, reason)| ClientError::operation("ask for the cluster's brokers".to_owned(), code, &reason))
     }
@@ -176,6 +190,7 @@ impl AdminClient {
     /// # Errors
     /// The code by which it failed.
     pub fn topic(&self, name: &str, timeout: Duration) -> Result<TopicMetadata, ClientError> {
+        let _turn = self.queue();
         let topic = self.handle.topic(name)?;
         requests::describe_topic(&self.handle, &topic, timeout)
             .map_err(|(code, reason)| ClientError::operation(format!("describe topic '{name}'"), code, &reason))

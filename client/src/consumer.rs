@@ -16,6 +16,7 @@ use ackmark_schema::properties::{Origin, Property};
 
 use crate::errors::{ClientError, ErrorCode};
 use crate::events::{self, EventSink};
+use crate::ffi::admin::describe_topic;
 use crate::ffi::consume::{self, ConsumedMessages};
 use crate::ffi::event::MessageBuffer;
 use crate::ffi::handle::{Handle, Kind, Queue, Topic};
@@ -25,6 +26,9 @@ use crate::properties::ClientProperties;
 
 /// The most messages that one call hands out.
 pub const BATCH_CAPACITY: usize = 4_096;
+
+/// How long the first partition of a topic waits for a broker to tell of the topic.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// librdkafka's logical offsets (`rdkafka.h`).
 const OFFSET_BEGINNING: i64 = -2;
@@ -57,6 +61,8 @@ impl StartOffset {
 ///   reached, then waits; large values keep it fetching (up to 1 GiB of memory per reader).
 /// - `fetch.queue.backoff.ms`: how long it then waits; its default of 1 s is what slows readers most.
 /// - `fetch.message.max.bytes`, `fetch.max.bytes`: large fetches cost fewer round trips.
+/// - `fetch.wait.max.ms`: how long a broker holds back an empty answer, which is what tells the end of a
+///   partition (default 500).
 /// - `check.crcs`: off by default in librdkafka; a reader that judges a log checks.
 /// - `enable.metrics.push`: brokers of 3.7 and later may otherwise ask for telemetry.
 pub fn fast_read_properties() -> ClientProperties {
@@ -67,6 +73,7 @@ pub fn fast_read_properties() -> ClientProperties {
         ("fetch.queue.backoff.ms", "10"),
         ("fetch.message.max.bytes", "8388608"),
         ("fetch.max.bytes", "67108864"),
+        ("fetch.wait.max.ms", "50"),
         ("check.crcs", "true"),
         ("enable.metrics.push", "false"),
     ] {
@@ -79,7 +86,8 @@ pub fn fast_read_properties() -> ClientProperties {
 pub struct BatchConsumer {
     messages: ConsumedMessages,
     assigned: Vec<(Arc<Topic>, i32)>,
-    topics: BTreeMap<String, Arc<Topic>>,
+    /// Open topics and how many partitions they had then.
+    topics: BTreeMap<String, (Arc<Topic>, usize)>,
     queue: Queue,
     events: Queue,
     event_buffer: MessageBuffer,
@@ -118,26 +126,33 @@ impl BatchConsumer {
         &self.in_effect
     }
 
-    /// Starts to read a partition.
+    /// Starts to read a partition. The first partition of a topic asks a broker whether the topic is there
+    /// and waits at most ten seconds for the answer.
     ///
     /// # Errors
-    /// librdkafka refuses the partition or the offset. That the topic does not exist shows later, as an
-    /// entry of a batch.
+    /// No broker answers, the topic or the partition does not exist, or librdkafka refuses the offset.
     pub fn assign(&mut self, topic: &str, partition: i32, start: StartOffset) -> Result<(), ClientError> {
-        let opened = self.open(topic)?;
-        consume::start(&opened, partition, start.raw(), &self.queue)
-            .map_err(|code| ClientError::operation(format!("read {topic}-{partition}"), code, ""))?;
+        let refused = |code, reason: &str| ClientError::operation(format!("read {topic}-{partition}"), code, reason);
+        let (opened, partitions) = self.open(topic).map_err(|(code, reason)| refused(code, &reason))?;
+        if usize::try_from(partition).is_ok_and(|partition| partition >= partitions) {
+            return Err(refused(ErrorCode::UNKNOWN_PARTITION, &format!("the topic has {partitions} partitions")));
+        }
+        consume::start(&opened, partition, start.raw(), &self.queue).map_err(|code| refused(code, ""))?;
         self.assigned.push((opened, partition));
         Ok(())
     }
 
-    fn open(&mut self, topic: &str) -> Result<Arc<Topic>, ClientError> {
-        if let Some(opened) = self.topics.get(topic) {
-            return Ok(Arc::clone(opened));
+    /// A topic and how many partitions it has.
+    fn open(&mut self, name: &str) -> Result<(Arc<Topic>, usize), (ErrorCode, String)> {
+        if let Some((opened, partitions)) = self.topics.get(name) {
+            return Ok((Arc::clone(opened), *partitions));
         }
-        let opened = Arc::new(self.handle.topic(topic)?);
-        self.topics.insert(topic.to_owned(), Arc::clone(&opened));
-        Ok(opened)
+        let opened = Arc::new(self.handle.topic(name).map_err(|error| (ErrorCode::INVALID_ARG, error.to_string()))?);
+        // Without asking, librdkafka would tell of a missing topic after 30 s and of a missing partition
+        // never; and it would take up to a second more to find the leaders.
+        let partitions = describe_topic(&self.handle, &opened, OPEN_TIMEOUT)?.partitions.len();
+        self.topics.insert(name.to_owned(), (Arc::clone(&opened), partitions));
+        Ok((opened, partitions))
     }
 
     /// Stops reading a partition. What was fetched and not handed out is dropped.

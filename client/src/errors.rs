@@ -54,6 +54,8 @@ codes! {
     TIMED_OUT_QUEUE = -166;
     /// The broker does not support what was asked.
     UNSUPPORTED_FEATURE = -165;
+    /// The topic or partition was not found, or has no leader.
+    NOENT = -156;
     /// Purged while it waited to be sent.
     PURGE_QUEUE = -152;
     /// Purged while it was in flight.
@@ -161,7 +163,9 @@ impl ErrorCode {
             }
             Self::SSL => "check ssl.ca.location and that security.protocol matches the listener",
             Self::AUTHENTICATION => "check sasl.mechanism, sasl.username and sasl.password",
-            Self::UNKNOWN_TOPIC | Self::UNKNOWN_TOPIC_OR_PART => "create the topic first, or check its name",
+            Self::UNKNOWN_TOPIC | Self::UNKNOWN_TOPIC_OR_PART | Self::NOENT => {
+                "create the topic first, or check its name"
+            }
             Self::UNKNOWN_PARTITION => "ask for a partition that the topic has",
             Self::TOPIC_AUTHORIZATION_FAILED
             | Self::CLUSTER_AUTHORIZATION_FAILED

@@ -406,6 +406,8 @@ fn a_reader_reports_what_it_cannot_read() {
     let cluster = cluster_with("short", 1);
     let mut consumer = BatchConsumer::new(&properties_of(&cluster), LogSink::discard()).unwrap();
     assert_eq!(value(consumer.properties_in_effect(), "isolation.level"), Some("read_committed"));
+    let missing = consumer.assign("short", 1, StartOffset::Beginning).unwrap_err();
+    assert!(missing.to_string().starts_with("cannot read short-1: _UNKNOWN_PARTITION: the topic has 1 "), "{missing}");
     consumer.assign("short", 0, StartOffset::At(1_000)).unwrap();
     let deadline = Instant::now() + SOON;
     let code = 'found: loop {
