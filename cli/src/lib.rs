@@ -1,1 +1,52 @@
-//! The binary ackmark: arguments, progress, printing, exit codes.
+//! The command line of ackmark: arguments, progress, printing, exit codes.
+//!
+//! It decides nothing about Kafka: each command turns arguments into a contract of the schema, calls the
+//! crate that does the work, and prints the contract that comes back.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`arguments`] | what the user typed |
+//! | [`connection`] | `-b`, `-X`, `-F` and the environment, as client properties with their origin |
+//! | [`command`] | one module per command: from arguments to the outcome |
+//! | [`print`] | one module per contract: from the outcome to a document |
+//! | [`document`] | headings, sentences and tables, for a terminal or as Markdown |
+//! | [`progress`] | what is told while work goes on, on stderr |
+//! | [`interrupt`] | Ctrl-C: first a clean end, then the end |
+//! | [`checks`] | what stands in the way of a run |
+//! | [`folder`], [`files`] | what is read and written |
+//! | [`problem`] | what went wrong, with its cure |
+//! | [`exit`] | exit codes |
+//!
+//! stdout carries data, stderr talk. A reader of stdout that goes away (a broken pipe) is no error.
+
+mod arguments;
+mod checks;
+mod command;
+mod connection;
+mod console;
+mod document;
+mod exit;
+mod figures;
+mod files;
+mod folder;
+mod interrupt;
+mod print;
+mod problem;
+mod progress;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Parsed};
+
+/// Runs the command that the process' arguments ask for.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::parse() {
+        Parsed::Command(arguments) => arguments,
+        Parsed::Done(exit) => return exit.into(),
+    };
+    let exit = command::run(*arguments).unwrap_or_else(|problem| {
+        console::complain(&problem);
+        problem.exit
+    });
+    exit.into()
+}

@@ -1,2 +1,7 @@
 //! The binary `ackmark`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ackmark_cli::main()
+}

@@ -1,0 +1,61 @@
+//! `ackmark doctor`: what this machine, or a Kafka, lacks.
+
+use std::path::PathBuf;
+
+use crate::{
+    arguments::Output,
+    checks::{self, State},
+    connection::{Properties, Servers},
+    exit::Exit,
+    print,
+    problem::Problem,
+};
+
+/// Tell what this machine, or a Kafka, lacks.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without -b it looks at what a local Kafka needs; with -b it asks that Kafka whether it can carry the \
+promises. Nothing is written.
+
+Exit codes: 0 nothing stands in the way (warnings may) · 1 this machine lacks something, or the Kafka cannot \
+be reached · 4 the Kafka cannot carry the promises
+
+Examples:
+  ackmark doctor
+  ackmark doctor -b localhost:9092")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    #[command(flatten)]
+    properties: Properties,
+    /// The folder that results go to
+    #[arg(long, value_name = "DIR", default_value = "results", env = "ACKMARK_RESULTS")]
+    results: PathBuf,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Looks and tells.
+///
+/// # Errors
+/// A Kafka that cannot be reached, bad properties.
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
+    let mut properties = arguments.properties.resolve()?;
+    let mut found = checks::machine::client(&arguments.results);
+    let kafka = match arguments.servers.add_to(&mut properties) {
+        Some(_) => checks::kafka::all(&properties)?,
+        None => {
+            found.extend(checks::machine::local_kafka());
+            Vec::new()
+        }
+    };
+    let failed = |checks: &[checks::Check]| checks.iter().any(|check| check.state == State::Fail);
+    let exit = match (failed(&found), failed(&kafka)) {
+        (true, _) => Exit::Runtime,
+        (false, true) => Exit::Inconclusive,
+        (false, false) => Exit::Success,
+    };
+    found.extend(kafka);
+    arguments.output.print(&found, || print::doctor::document(&found))?;
+    Ok(exit)
+}

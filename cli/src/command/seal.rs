@@ -1,0 +1,94 @@
+//! `ackmark seal`: closes a log after a load.
+
+use std::path::{Path, PathBuf};
+
+use ackmark_client::{
+    ClientProperties, LogSink,
+    seal::{self, SealPlan},
+};
+use ackmark_ledger::LedgerReader;
+use ackmark_schema::{
+    manifest::Manifest,
+    report::seal::{SEAL_FILE, SealReport, SealState},
+    units::Span,
+};
+
+use crate::{
+    arguments::Output,
+    connection::{self, Properties, Servers},
+    exit::Exit,
+    folder, print,
+    problem::Problem,
+};
+
+/// Close a topic's log after a load, so that it can be judged.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+It fences the run's transactional ids, waits for open transactions to end, and writes one last record to each \
+partition. `ackmark load` does so at its end unless --no-seal is given.
+
+Example:
+  ackmark seal run1 -b localhost:9092")]
+pub(crate) struct Arguments {
+    /// The folder of the load
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    #[command(flatten)]
+    properties: Properties,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// How long a seal waits.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Timing {
+    /// The deadline; what is not closed by then is left unsealed
+    #[arg(long = "timeout", id = "seal_timeout", value_name = "TIME", default_value = "60s")]
+    pub(crate) timeout: Span,
+    /// How long ends must stand still where messages without acknowledgement may still arrive
+    #[arg(long = "quiet-time", value_name = "TIME", default_value = "2s")]
+    pub(crate) quiet: Span,
+}
+
+/// Closes the log of a load folder.
+///
+/// # Errors
+/// No load folder, a Kafka that cannot be reached, a report that cannot be written.
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
+    let connection = connection::resolve(&arguments.servers, &arguments.properties)?;
+    let manifest = folder::manifest(&arguments.folder)?;
+    let report = close(&arguments.folder, &manifest, &connection, arguments.timing)?;
+    arguments.output.print(&report, || print::seal::document(&report))?;
+    Ok(match report.state {
+        SealState::Sealed => Exit::Success,
+        SealState::Unsealed { .. } => Exit::Inconclusive,
+    })
+}
+
+/// Closes the log and writes the report to the folder.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn close(
+    folder: &Path,
+    manifest: &Manifest,
+    connection: &ClientProperties,
+    timing: Timing,
+) -> Result<SealReport, Problem> {
+    let counts = LedgerReader::open(folder, manifest).map_err(|error| Problem::refused(&error))?.counts();
+    let plan = SealPlan {
+        run: manifest.run,
+        topics: manifest.topics.iter().map(|topic| topic.name.clone()).collect(),
+        transactional_ids: manifest.producers.iter().filter_map(|producer| producer.transactional_id.clone()).collect(),
+        unacknowledged: counts.acknowledged < counts.reserved,
+        quiet: timing.quiet.0,
+        timeout: timing.timeout.0,
+    };
+    let report = seal::seal(connection, &plan, &LogSink::discard()).map_err(|error| connection::problem(&error))?;
+    folder::write(folder, SEAL_FILE, &report)?;
+    Ok(report)
+}

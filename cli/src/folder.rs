@@ -1,0 +1,65 @@
+//! Load folders: where a ledger and the reports on it are. The file names are the schema's.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use ackmark_schema::{
+    manifest::{MANIFEST_FILE, Manifest},
+    text,
+};
+use serde::Serialize;
+
+use crate::{files, problem::Problem};
+
+/// Reads the manifest of a load folder.
+///
+/// # Errors
+/// The folder holds no load, or one of another version.
+pub(crate) fn manifest(folder: &Path) -> Result<Manifest, Problem> {
+    let path = folder.join(MANIFEST_FILE);
+    let content = files::read("manifest", &path)
+        .map_err(|problem| problem.hint("name the folder that `ackmark load --out` wrote"))?;
+    Ok(text::from_json(&path.display().to_string(), &content)?)
+}
+
+/// Makes an empty folder for a load.
+///
+/// # Errors
+/// It holds something already, or cannot be made or written to.
+pub(crate) fn create(folder: &Path) -> Result<(), Problem> {
+    let refused = |error: io::Error| {
+        Problem::usage(format!("cannot write to the folder {}: {error}", folder.display()))
+            .hint("name another with --out, or mend its permissions")
+    };
+    fs::create_dir_all(folder).map_err(refused)?;
+    if fs::read_dir(folder).map_err(refused)?.next().is_some() {
+        return Err(Problem::usage(format!("the folder {} is not empty", folder.display()))
+            .hint("a load folder holds one run: name another with --out"));
+    }
+    // Found here rather than after the load.
+    tempfile::tempfile_in(folder).map(drop).map_err(refused)
+}
+
+/// Writes a report beside the ledger, whole or not at all.
+///
+/// # Errors
+/// The folder cannot be written to.
+pub(crate) fn write(folder: &Path, name: &str, report: &impl Serialize) -> Result<PathBuf, Problem> {
+    let path = folder.join(name);
+    let failed = |error: io::Error| {
+        Problem::runtime(format!("cannot write {}: {error}", path.display()))
+            .hint("free some space or mend the folder's permissions, then run the command again")
+    };
+    let mut text = serde_json::to_string_pretty(report).map_err(|error| failed(error.into()))?;
+    text.push('\n');
+    let partial = folder.join(format!(".{name}.partial"));
+    fs::write(&partial, text).and_then(|()| fs::rename(&partial, &path)).map_err(failed)?;
+    Ok(path)
+}
+
+/// Where a load goes unless the user says otherwise.
+pub(crate) fn default_name() -> PathBuf {
+    format!("load-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S")).into()
+}

@@ -1,0 +1,105 @@
+//! Profiles and what they promise.
+
+use ackmark_schema::{
+    profile::{Profile, Transactions},
+    promise::{Promise, Ruling},
+    properties::{Origin, Property},
+};
+
+use crate::{
+    command::profiles::Entry,
+    document::{Document, Table, Text, Tone},
+};
+
+/// All profiles in short, or in detail.
+pub(crate) fn document(entries: &[Entry], in_detail: bool) -> Document {
+    let mut document = Document::default();
+    if in_detail {
+        for entry in entries {
+            detail(&mut document, entry);
+        }
+    } else {
+        let mut table = Table::of_words(["profile", "sets", "must not", "use when"]);
+        for Entry { profile, promise, .. } in entries {
+            table.row([
+                profile.name.clone(),
+                settings(profile),
+                classes(promise, Ruling::MustNot).join(", "),
+                profile.use_when.clone(),
+            ]);
+        }
+        document.table(table).sentence(Text::new(
+            "The promise is judged by the properties in effect, here for replication factor 3 and \
+             min.insync.replicas 2. `ackmark profiles NAME` tells more.",
+            Tone::Faint,
+        ));
+    }
+    document
+}
+
+fn detail(document: &mut Document, entry: &Entry) {
+    let Entry { profile, promise, properties } = entry;
+    document.heading(&profile.name).sentence(profile.description.as_str());
+    if !profile.use_when.is_empty() {
+        document.sentence(format!("Use when: {}", profile.use_when));
+    }
+    document.sentence(format!("Sets: {}", settings(profile)));
+    let mut table = Table::of_words(["ruling", "class", "why"]);
+    for (ruling, label, tone) in
+        [(Ruling::MustNot, "must not", Tone::Bad), (Ruling::May, "may", Tone::Doubtful), (Ruling::NoClaim, "no claim", Tone::Faint)]
+    {
+        for clause in promise.clauses.iter().filter(|clause| clause.ruling == ruling) {
+            table.row([
+                Text::new(label, tone),
+                clause.class.label().into(),
+                clause.reason.as_str().into(),
+            ]);
+        }
+    }
+    document.table(table);
+    if let Some(properties) = properties {
+        document.table(effective(properties));
+    }
+}
+
+/// Properties in effect: those that somebody set first.
+pub(crate) fn effective(properties: &[Property]) -> Table {
+    let mut table = Table::of_words(["property", "value", "origin"]);
+    let mut sorted: Vec<&Property> = properties.iter().collect();
+    sorted.sort_by(|a, b| b.origin.cmp(&a.origin).then_with(|| a.name.cmp(&b.name)));
+    for property in sorted {
+        let tone = if property.origin == Origin::Default { Tone::Faint } else { Tone::Plain };
+        table.row([
+            Text::new(&property.name, tone),
+            Text::new(&property.value, tone),
+            Text::new(origin(property.origin), tone),
+        ]);
+    }
+    table
+}
+
+const fn origin(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Default => "default",
+        Origin::Tool => "ackmark",
+        Origin::Profile => "profile",
+        Origin::Scenario => "scenario",
+        Origin::File => "file",
+        Origin::Environment => "environment",
+        Origin::Flag => "flag",
+    }
+}
+
+fn settings(profile: &Profile) -> String {
+    let mut settings: Vec<String> = profile.properties.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    if let Some(Transactions { duration, messages }) = profile.transactions {
+        let bounds = [duration.map(|span| span.to_string()), messages.map(|count| format!("{count} messages"))];
+        let bounds: Vec<String> = bounds.into_iter().flatten().collect();
+        settings.push(format!("transactions of {}", bounds.join(" or ")));
+    }
+    settings.join(" ")
+}
+
+fn classes(promise: &Promise, ruling: Ruling) -> Vec<&'static str> {
+    promise.clauses.iter().filter(|clause| clause.ruling == ruling).map(|clause| clause.class.label()).collect()
+}

@@ -1,0 +1,213 @@
+//! One whole run.
+
+use ackmark_schema::{
+    anomaly::Class,
+    latency::LatencySummary,
+    report::load::Provocations,
+    result::{Answer, Estimate, ProfileVerdict, Provider, RunResult, Summary},
+    scenario::{Load, Size},
+};
+
+use super::{latency, load, verdict};
+use crate::{
+    document::{Document, Table, Text, Tone},
+    figures,
+};
+
+/// The whole result; paths and the next command are the caller's to add.
+pub(crate) fn document(result: &RunResult) -> Document {
+    let mut document = Document::default();
+    document.heading(format!("{}: {}", result.scenario.name, result.verdict.label()));
+    if result.cluster.provider == Provider::Simulated {
+        document.sentence(load::simulated());
+    }
+    document.sentence(load::ending(result.ending, result.error.as_deref()));
+    document.sentence(conditions(result));
+    document.heading("Verdicts").table(verdicts(result));
+    document.items(reasons(result));
+    let throughput = throughput(result);
+    if !throughput.is_empty() {
+        document.heading("Throughput").table(throughput).items(comparisons(result));
+    }
+    let latencies = latencies(result);
+    if !latencies.is_empty() {
+        document.heading("Latency").table(latencies);
+    }
+    if !result.claims.is_empty() {
+        document.heading("Claims").items(claims(result));
+    }
+    if !result.warnings.is_empty() {
+        document.heading("Before you trust these figures").items(
+            result
+                .warnings
+                .iter()
+                .map(|warning| Text::new(format!("{} Cure: {}", warning.what, warning.cure), Tone::Doubtful)),
+        );
+    }
+    document
+}
+
+fn conditions(result: &RunResult) -> String {
+    let (scenario, cluster, machine) = (&result.scenario, &result.cluster, &result.environment);
+    let provider = match cluster.provider {
+        Provider::External => "an external Kafka",
+        Provider::Local => "a local Kafka on the same cores as the load",
+        Provider::Simulated => "librdkafka's mock cluster",
+    };
+    let version = cluster.kafka_version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    let size = match scenario.message.size {
+        Size::Fixed(size) => size.to_string(),
+        Size::Uniform(size) => format!("{} to {}", size.min, size.max),
+        Size::LogNormal(size) => format!("about {} ({} to {})", size.median, size.min, size.max),
+    };
+    format!(
+        "On {provider}{version}, {} broker(s): {size} messages, {} partitions, replication factor {}, \
+         min.insync.replicas {}, {} producer(s); {} with {} CPU(s), {}.",
+        cluster.brokers.len(),
+        scenario.topic.partitions,
+        scenario.topic.replication_factor,
+        scenario.topic.min_insync_replicas,
+        scenario.producer.count,
+        machine.cpu_model,
+        machine.cpus,
+        figures::count(machine.memory_bytes >> 20) + " MiB",
+    )
+}
+
+/// Classes that share a column, since a reader asks for them together.
+const COLUMNS: [(&str, &[Class]); 5] = [
+    ("lost", &[Class::Lost]),
+    ("duplicates", &[Class::DuplicateRetry, Class::DuplicateResend]),
+    ("reordered", &[Class::Reordered]),
+    (
+        "transactional",
+        &[Class::AbortedVisible, Class::EarlyVisible, Class::TornTransaction, Class::CommittedInvisible],
+    ),
+    ("corrupt or invented", &[Class::Corrupt, Class::Phantom]),
+];
+
+fn verdicts(result: &RunResult) -> Table {
+    let mut headers = vec!["profile", "verdict", "sent", "acknowledged", "in the log"];
+    headers.extend(COLUMNS.map(|(label, _)| label));
+    headers.push("retries and faults");
+    let mut table = Table::new(2, headers);
+    for entry in &result.verdicts {
+        let mut row = vec![
+            Text::from(entry.profile.as_str()),
+            verdict::verdict(entry.verdict),
+            figures::count(entry.ledger.reserved).into(),
+            figures::count(entry.ledger.acknowledged).into(),
+            figures::count(entry.messages_in_log).into(),
+        ];
+        let findings = || entry.findings.iter().map(|found| (found.class, &found.examined, found.ruling));
+        row.extend(COLUMNS.map(|(_, classes)| verdict::sum(findings(), classes)));
+        row.push(figures::count(seen(&entry.provocations)).into());
+        table.row(row);
+    }
+    table
+}
+
+const fn seen(provocations: &Provocations) -> u64 {
+    let Provocations { request_retries, request_timeouts, disconnects, leader_changes, delivery_errors } =
+        *provocations;
+    request_retries + request_timeouts + disconnects + leader_changes + delivery_errors
+}
+
+fn reasons(result: &RunResult) -> Vec<Text> {
+    let told = |entry: &ProfileVerdict| Text::new(format!("{}: {}", entry.profile, entry.reason), verdict::tone(entry.verdict));
+    result.verdicts.iter().map(told).collect()
+}
+
+fn throughput(result: &RunResult) -> Table {
+    let mut table = Table::new(
+        2,
+        ["phase", "profile", "delivered", "interval", "bytes", "client CPU s/M", "broker CPU s/M", "trials"],
+    );
+    for summary in result.summaries.iter().filter(|summary| is_max(result, &summary.phase)) {
+        table.row([
+            Text::from(summary.phase.as_str()),
+            summary.profile.as_str().into(),
+            median(summary.delivered_per_s, figures::rate),
+            interval(summary.delivered_per_s),
+            median(summary.delivered_bytes_per_s, figures::bytes_rate),
+            median(summary.client_cpu_s_per_million, figures::significant),
+            median(summary.brokers_cpu_s_per_million, figures::significant),
+            trials(summary),
+        ]);
+    }
+    table
+}
+
+fn is_max(result: &RunResult, phase: &str) -> bool {
+    result.scenario.phases.iter().any(|known| known.name == phase && matches!(known.load, Load::Max(_)))
+}
+
+fn median(estimate: Option<Estimate>, write: fn(f64) -> String) -> Text {
+    estimate.map_or_else(|| Text::new(figures::NONE, Tone::Faint), |estimate| write(estimate.median).into())
+}
+
+fn interval(estimate: Option<Estimate>) -> Text {
+    match estimate {
+        Some(Estimate { low: Some(low), high: Some(high), confidence: Some(confidence), .. }) => {
+            format!("{} to {} ({:.0} %)", figures::scaled(low), figures::scaled(high), confidence * 100.0).into()
+        }
+        Some(Estimate { min, max, n, .. }) if n > 1 => {
+            Text::new(format!("{} to {} (range)", figures::scaled(min), figures::scaled(max)), Tone::Faint)
+        }
+        _ => Text::new("one trial only", Tone::Faint),
+    }
+}
+
+fn trials(summary: &Summary) -> Text {
+    match summary.left_out {
+        0 => summary.trials.to_string().into(),
+        left_out => Text::new(format!("{} ({left_out} left out)", summary.trials), Tone::Doubtful),
+    }
+}
+
+fn comparisons(result: &RunResult) -> Vec<String> {
+    let told = result.comparisons.iter().map(|found| {
+        let interval = match (found.low, found.high, found.confidence) {
+            (Some(low), Some(high), Some(confidence)) => {
+                format!("{:.2} to {:.2} ({:.0} %)", low, high, confidence * 100.0)
+            }
+            _ => "no interval below six pairs".to_owned(),
+        };
+        format!(
+            "{}: {} delivers {:.2} times what {} does; {interval}, {} pair(s).",
+            found.phase, found.profile, found.ratio, found.baseline, found.pairs
+        )
+    });
+    told.collect()
+}
+
+fn latencies(result: &RunResult) -> Table {
+    let mut table = latency::table(["phase", "profile", "from intended time to"]);
+    for summary in &result.summaries {
+        let until = if summary.latency_is_acknowledgement { "acknowledgement" } else { "socket write (acks=0)" };
+        let mut add = |until: &str, latency: &LatencySummary| {
+            let mut row = vec![Text::from(summary.phase.as_str()), summary.profile.as_str().into(), until.into()];
+            row.extend(latency::cells(latency));
+            table.row(row);
+        };
+        if let Some(latency) = &summary.latency_intended {
+            add(until, latency);
+        }
+        if let Some(end_to_end) = &summary.latency_end_to_end {
+            add(&format!("consumer ({})", end_to_end.isolation.as_str()), &end_to_end.latency);
+        }
+    }
+    table
+}
+
+fn claims(result: &RunResult) -> Vec<Text> {
+    let told = result.claims.iter().map(|claim| {
+        let (answer, tone) = match claim.answer {
+            Answer::Confirmed => ("confirmed", Tone::Good),
+            Answer::Refuted => ("refuted", Tone::Bad),
+            Answer::Inconclusive => ("inconclusive", Tone::Doubtful),
+        };
+        Text::new(format!("\"{}\": {answer}. {}", claim.text, claim.reason), tone)
+    });
+    told.collect()
+}

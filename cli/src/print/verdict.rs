@@ -1,0 +1,143 @@
+//! Verdicts, counts and what put a promise to the test.
+
+use ackmark_schema::{
+    anomaly::Class,
+    promise::Ruling,
+    report::{
+        load::Provocations,
+        verify::{Examined, LedgerCounts, Verdict},
+    },
+};
+
+use crate::{
+    document::{Table, Text, Tone},
+    figures,
+};
+
+/// A verdict with its tone.
+pub(crate) fn verdict(verdict: Verdict) -> Text {
+    Text::new(verdict.label(), tone(verdict))
+}
+
+/// How a verdict is to be taken.
+pub(crate) const fn tone(verdict: Verdict) -> Tone {
+    match verdict {
+        Verdict::Held | Verdict::HeldUnprovoked => Tone::Good,
+        Verdict::Inconclusive => Tone::Doubtful,
+        Verdict::Broken => Tone::Bad,
+        Verdict::NotJudged => Tone::Faint,
+    }
+}
+
+/// How a class is ruled.
+pub(crate) const fn ruling(ruling: Ruling) -> &'static str {
+    match ruling {
+        Ruling::MustNot => "must not",
+        Ruling::May => "may",
+        Ruling::NoClaim => "no claim",
+    }
+}
+
+/// A count, or that there is none. Zero of what must not be is good, more of it is bad.
+pub(crate) fn examined(examined: &Examined, ruling: Ruling) -> Text {
+    match examined {
+        Examined::NotExamined { .. } => Text::new("not examined", Tone::Faint),
+        Examined::Counted(0) => Text::new("0", Tone::Plain),
+        Examined::Counted(count) => {
+            let tone = if ruling == Ruling::MustNot { Tone::Bad } else { Tone::Doubtful };
+            Text::new(figures::count(*count), tone)
+        }
+    }
+}
+
+/// The count of several classes together: exact when each is.
+pub(crate) fn sum<'a>(
+    findings: impl Iterator<Item = (Class, &'a Examined, Ruling)>,
+    classes: &[Class],
+) -> Text {
+    let mut total = 0;
+    let mut must_not = false;
+    let mut looked = false;
+    for (_, examined, ruling) in findings.filter(|(class, ..)| classes.contains(class)) {
+        match examined {
+            Examined::Counted(count) => total += count,
+            Examined::NotExamined { .. } => return Text::new("not examined", Tone::Faint),
+        }
+        looked = true;
+        must_not |= ruling == Ruling::MustNot;
+    }
+    if !looked {
+        return Text::new("not examined", Tone::Faint);
+    }
+    self::examined(&Examined::Counted(total), if must_not { Ruling::MustNot } else { Ruling::May })
+}
+
+/// What the ledger says, as a sentence.
+pub(crate) fn ledger(ledger: &LedgerCounts) -> String {
+    let mut text = format!(
+        "{} messages by the ledger: {} acknowledged, {} failed, {} indeterminate",
+        figures::count(ledger.reserved),
+        figures::count(ledger.acknowledged),
+        figures::count(ledger.failed),
+        figures::count(ledger.indeterminate)
+    );
+    let transactions =
+        ledger.committed_transactions + ledger.aborted_transactions + ledger.indeterminate_transactions;
+    if transactions > 0 {
+        text += &format!(
+            "; {} transactions: {} committed, {} aborted, {} indeterminate",
+            figures::count(transactions),
+            figures::count(ledger.committed_transactions),
+            figures::count(ledger.aborted_transactions),
+            figures::count(ledger.indeterminate_transactions)
+        );
+    }
+    text + "."
+}
+
+/// What put a promise to the test, as a sentence.
+pub(crate) fn provocations(seen: &Provocations) -> String {
+    let named = [
+        (seen.request_retries, "request(s) sent again"),
+        (seen.request_timeouts, "request(s) timed out"),
+        (seen.disconnects, "connection(s) lost"),
+        (seen.leader_changes, "leader change(s)"),
+        (seen.delivery_errors, "delivery error(s)"),
+    ];
+    let told: Vec<String> = named
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", figures::count(count)))
+        .collect();
+    if told.is_empty() {
+        "Nothing put the promise to the test: no retry, timeout, lost connection, leader change or error.".to_owned()
+    } else {
+        format!("The promise was put to the test by {}.", told.join(", "))
+    }
+}
+
+/// A table of findings, the grave ones first; classes without claim and without occurrence are left out.
+pub(crate) fn findings<'a>(
+    found: impl IntoIterator<Item = (Class, &'a Examined, Ruling, &'a str, Verdict)>,
+) -> Table {
+    let mut rows: Vec<_> = found
+        .into_iter()
+        .filter(|(_, examined, ruling, ..)| *ruling != Ruling::NoClaim || matches!(examined, Examined::Counted(1..)))
+        .collect();
+    rows.sort_by_key(|(.., verdict)| std::cmp::Reverse(*verdict));
+    let mut table = Table::of_words(["class", "count", "promise", "verdict", "why"]);
+    for (class, examined, ruling, reason, verdict) in rows {
+        let why = match examined {
+            Examined::NotExamined { why } => why.as_str(),
+            Examined::Counted(_) => reason,
+        };
+        table.row([
+            class.label().into(),
+            self::examined(examined, ruling),
+            self::ruling(ruling).into(),
+            self::verdict(verdict),
+            why.into(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,92 @@
+//! One accounting of a log.
+
+use ackmark_schema::report::{
+    seal::SealState,
+    verify::{Example, VerifyReport},
+};
+
+use super::{latency, load, verdict};
+use crate::{
+    document::{Document, Table, Text, Tone},
+    figures,
+};
+
+/// The whole report.
+pub(crate) fn document(report: &VerifyReport) -> Document {
+    let mut document = Document::default();
+    document.heading(format!("Verdict on {}: {}", report.profile, report.verdict.label()));
+    if report.simulated {
+        document.sentence(load::simulated());
+    }
+    document.sentence(Text::new(report.reason.as_str(), verdict::tone(report.verdict)));
+    document.sentence(verdict::ledger(&report.ledger));
+    if let SealState::Unsealed { reason } = &report.seal {
+        document.sentence(Text::new(format!("The log was not closed: {reason}"), Tone::Doubtful));
+    }
+    document.table(scans(report));
+    document.table(latencies(report));
+    document.table(verdict::findings(report.findings.iter().map(|finding| {
+        (finding.class, &finding.examined, finding.ruling, finding.ruling_reason.as_str(), finding.verdict)
+    })));
+    document.table(examples(report));
+    if report.provocations_known {
+        document.sentence(verdict::provocations(&report.provocations));
+    } else {
+        document.sentence("What put the promise to the test is not known: the load left no report.");
+    }
+    document
+}
+
+fn scans(report: &VerifyReport) -> Table {
+    let mut table = Table::new(2, ["scan", "read to the end", "messages", "distinct", "strangers", "rate"]);
+    for scan in &report.scans {
+        let complete = match (&scan.incomplete_reason, scan.complete) {
+            (_, true) => Text::new("yes", Tone::Good),
+            (Some(reason), false) => Text::new(format!("no: {reason}"), Tone::Doubtful),
+            (None, false) => Text::new("no", Tone::Doubtful),
+        };
+        let rate = if scan.live { "live".to_owned() } else { figures::rate(scan.messages_per_s) };
+        table.row([
+            Text::from(format!("{} ({})", scan.isolation.as_str(), scan.reader)),
+            complete,
+            figures::count(scan.messages).into(),
+            figures::count(scan.distinct).into(),
+            figures::count(scan.strangers).into(),
+            rate.into(),
+        ]);
+    }
+    table
+}
+
+fn latencies(report: &VerifyReport) -> Table {
+    let mut table = latency::table(["latency"]);
+    for scan in &report.scans {
+        if let Some(summary) = &scan.latency_end_to_end {
+            let mut row = vec![Text::from(format!("intended time to consumer ({})", scan.isolation.as_str()))];
+            row.extend(latency::cells(summary));
+            table.row(row);
+        }
+    }
+    table
+}
+
+fn examples(report: &VerifyReport) -> Table {
+    let known = |value: Option<String>| value.unwrap_or_else(|| figures::NONE.to_owned());
+    let mut table = Table::of_words(["for example", "partition", "stream", "sequence", "offset"]);
+    for finding in &report.findings {
+        for Example { topic, partition, stream, sequence, run_length, offset } in &finding.examples {
+            let sequences = sequence.map(|first| match run_length {
+                0 | 1 => first.to_string(),
+                more => format!("{first}..{}", first + more - 1),
+            });
+            table.row([
+                finding.class.label().to_owned(),
+                format!("{topic}-{partition}"),
+                known(stream.map(|stream| stream.to_string())),
+                known(sequences),
+                known(offset.map(|offset| offset.to_string())),
+            ]);
+        }
+    }
+    table
+}

@@ -1,0 +1,167 @@
+//! What is told while work goes on, on stderr: a line that changes on a terminal, else a line every ten
+//! seconds, or a JSON object per line for a program.
+
+use std::{
+    io::Write as _,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::{Deserialize, Serialize};
+
+use crate::{console, figures};
+
+/// A terminal is redrawn at most this often.
+const REDRAWS_PER_S: u8 = 4;
+/// Without a terminal a line is printed this often.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What is told on stderr meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// A changing line on a terminal, else plain lines
+    Auto,
+    /// A changing line
+    Bar,
+    /// A line every ten seconds
+    Plain,
+    /// A JSON object per line
+    Json,
+    /// Nothing
+    None,
+}
+
+/// How far the work is. Figures are of the last interval, unless they are totals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Event {
+    /// A load.
+    Load {
+        /// Since the start.
+        elapsed_s: f64,
+        /// Delivered in total.
+        messages: u64,
+        /// Delivered per second.
+        rate_per_s: f64,
+        /// Delivery errors in total.
+        errors: u64,
+        /// Outstanding now.
+        outstanding: u64,
+        /// 99th percentile of latency from the intended time; none as fast as possible.
+        p99_us: Option<u64>,
+    },
+    /// An accounting.
+    Verify {
+        /// Since the start.
+        elapsed_s: f64,
+        /// Read in total.
+        messages: u64,
+        /// To be read, where known.
+        expected: Option<u64>,
+        /// Read per second.
+        rate_per_s: f64,
+    },
+}
+
+impl Event {
+    /// One line for people.
+    fn line(&self) -> String {
+        match self {
+            Self::Load { elapsed_s, messages, rate_per_s, errors, outstanding, p99_us } => {
+                let p99 = p99_us.map(|us| format!(", p99 {}", figures::micros(us))).unwrap_or_default();
+                format!(
+                    "{:>7}  {} messages, {}, {} errors, {} outstanding{p99}",
+                    figures::seconds(*elapsed_s),
+                    figures::count(*messages),
+                    figures::rate(*rate_per_s),
+                    figures::count(*errors),
+                    figures::count(*outstanding)
+                )
+            }
+            Self::Verify { elapsed_s, messages, expected, rate_per_s } => {
+                let of = expected.map(|expected| format!(" of {}", figures::count(expected))).unwrap_or_default();
+                format!(
+                    "{:>7}  {}{of} messages read, {}",
+                    figures::seconds(*elapsed_s),
+                    figures::count(*messages),
+                    figures::rate(*rate_per_s)
+                )
+            }
+        }
+    }
+}
+
+/// Tells how far the work is.
+pub(crate) struct Reporter {
+    what: String,
+    sink: Sink,
+}
+
+enum Sink {
+    Bar(ProgressBar),
+    /// When the last line was printed.
+    Plain(Mutex<Option<Instant>>),
+    Json,
+    None,
+}
+
+impl Reporter {
+    /// A reporter on `what`, a word or two.
+    pub(crate) fn new(form: Form, what: impl Into<String>) -> Self {
+        let sink = match form {
+            Form::Auto if console::stderr_is_terminal() => Sink::bar(),
+            Form::Bar => Sink::bar(),
+            Form::Auto | Form::Plain => Sink::Plain(Mutex::new(None)),
+            Form::Json => Sink::Json,
+            Form::None => Sink::None,
+        };
+        Self { what: what.into(), sink }
+    }
+
+    /// Tells an event, or leaves it when it is too soon for another.
+    pub(crate) fn tell(&self, event: &Event) {
+        match &self.sink {
+            Sink::Bar(bar) => bar.set_message(format!("{}  {}", self.what, event.line())),
+            Sink::Plain(last) => {
+                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                if last.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
+                    *last = Some(Instant::now());
+                    console::say(format_args!("{}  {}", self.what, event.line()));
+                }
+            }
+            Sink::Json => {
+                if let Ok(line) = serde_json::to_string(event) {
+                    // A parent that is gone needs no news.
+                    let _ = writeln!(std::io::stderr().lock(), "{line}");
+                }
+            }
+            Sink::None => {}
+        }
+    }
+
+    /// Says a line beside the events; to a program nothing but events is said.
+    pub(crate) fn say(&self, line: &str) {
+        match &self.sink {
+            Sink::Bar(bar) => bar.suspend(|| console::say(line)),
+            Sink::Plain(_) => console::say(line),
+            Sink::Json | Sink::None => {}
+        }
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        if let Sink::Bar(bar) = &self.sink {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Sink {
+    fn bar() -> Self {
+        let style = ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        Self::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_S)).with_style(style))
+    }
+}
