@@ -26,18 +26,21 @@
 //! | [`states`] | its two writers |
 //! | [`transactions`] | the transaction log |
 //! | [`reader`] | both, read back |
+//! | [`marks`] | how far a run that is under way has come |
 //! | [`error`] | what can go wrong |
 
 pub mod error;
 mod file;
 pub mod layout;
 mod map;
+pub mod marks;
 pub mod reader;
 pub mod states;
 pub mod transactions;
 
 pub use error::LedgerError;
 pub use layout::{Identity, State, states_file, transactions_file};
+pub use marks::ReservedMarks;
 pub use reader::{Fate, LedgerReader, Member, StreamLedger, Transaction};
 pub use states::{DeliveryLedger, SendLedger, StreamStart, create};
 pub use transactions::TransactionLog;

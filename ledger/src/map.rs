@@ -1,6 +1,11 @@
 //! Mapped memory as atomic words: the only unsafe code of this crate.
 
-use std::{fs::File, io, slice, sync::Arc, sync::atomic::AtomicU64};
+use std::{
+    fs::File,
+    io, slice,
+    sync::Arc,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -30,6 +35,11 @@ impl Mapping {
         // multiples of 4096), its length is in bounds, any bit pattern is a valid word, and all access in
         // this process is through atomics. On a read-only mapping callers only load.
         unsafe { slice::from_raw_parts(self.0.as_ptr().cast::<AtomicU64>(), self.0.len() / 8) }
+    }
+
+    /// The mapping as bytes of now.
+    pub(crate) fn copy(&self) -> Vec<u8> {
+        self.words().iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect()
     }
 }
 

@@ -210,27 +210,37 @@ fn open_states(path: &Path, expected: Identity) -> Result<Vec<(u32, Part)>, Ledg
     let failed = |doing: &'static str| move |source| LedgerError::Io { path: path.into(), doing, source };
     let file = File::open(path).map_err(failed("open"))?;
     let length = file.metadata().map_err(failed("open"))?.len();
-    let truncated = |expected: u64| LedgerError::Truncated { path: path.into(), length, expected };
-    if length < FixedHeader::BYTES as u64 {
-        return Err(truncated(FixedHeader::BYTES as u64));
-    }
+    let (_, header) = read_header(path, &file, length, expected)?;
     let mapping = Arc::new(Mapping::readable(&file, (length / 8 * 8) as usize).map_err(failed("map"))?);
-    let header = read_header(path, &mapping, length, expected)?;
     let directory = read_directory(path, &mapping, length, &header)?;
     header.streams.iter().enumerate().map(|(slot, &stream)| part(path, slot, stream, &directory)).collect()
 }
 
-struct Header {
+pub(crate) struct Header {
     identity: Identity,
     bytes: u64,
-    streams: Vec<(u32, u64, u64)>,
+    /// Id, first sequence and reserved mark of each slot.
+    pub(crate) streams: Vec<(u32, u64, u64)>,
 }
 
-fn read_header(path: &Path, mapping: &Mapping, length: u64, expected: Identity) -> Result<Header, LedgerError> {
-    let bytes_of = |words: usize| -> Vec<u8> {
-        mapping.words()[..words].iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect()
+/// Maps and checks the header of a file of `length` bytes.
+pub(crate) fn read_header(
+    path: &Path,
+    file: &File,
+    length: u64,
+    expected: Identity,
+) -> Result<(Mapping, Header), LedgerError> {
+    let map = |bytes: u64| {
+        if length < bytes {
+            return Err(LedgerError::Truncated { path: path.into(), length, expected: bytes });
+        }
+        Mapping::readable(file, bytes as usize).map_err(|source| LedgerError::Io {
+            path: path.into(),
+            doing: "map",
+            source,
+        })
     };
-    let fixed = FixedHeader::decode(&bytes_of(FixedHeader::BYTES / 8));
+    let fixed = FixedHeader::decode(&map(FixedHeader::BYTES as u64)?.copy());
     if !fixed.magic_matches {
         return Err(LedgerError::NotALedger { path: path.into(), magic: MAGIC });
     }
@@ -238,10 +248,8 @@ fn read_header(path: &Path, mapping: &Mapping, length: u64, expected: Identity) 
         return Err(LedgerError::Version { path: path.into(), found: fixed.version, known: VERSION });
     }
     let bytes = header_bytes(fixed.streams);
-    if length < bytes {
-        return Err(LedgerError::Truncated { path: path.into(), length, expected: bytes });
-    }
-    let header = bytes_of((bytes / 8) as usize);
+    let mapping = map(bytes)?;
+    let header = mapping.copy();
     if !fixed.sound(&header) {
         return Err(corrupt(path, 0, "checksum mismatch in the header"));
     }
@@ -251,7 +259,8 @@ fn read_header(path: &Path, mapping: &Mapping, length: u64, expected: Identity) 
         found,
         expected,
     })?;
-    Ok(Header { identity: fixed.identity, bytes, streams: decode_streams(&header, fixed.streams).collect() })
+    let streams = decode_streams(&header, fixed.streams).collect();
+    Ok((mapping, Header { identity: fixed.identity, bytes, streams }))
 }
 
 /// The pages of each slot by number.

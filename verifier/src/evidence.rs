@@ -1,0 +1,425 @@
+//! The ledger against the scans: an exact tally for each class that could be looked for.
+//!
+//! Interval algebra per stream, with A, F, I for acknowledged, definitely failed, indeterminate or open,
+//! and "log" for the `read_uncommitted` scan:
+//!
+//! | class | set |
+//! |---|---|
+//! | lost | A ∩ unseen in the log; in transactions only of committed ones (a delivery report is no commit) |
+//! | expired | the same where the log start has passed the start of the run |
+//! | absent when closed | I ∩ unseen in the log; A of transactions whose commit was not answered too |
+//! | failed but in the log | F ∩ seen in the log |
+//! | aborted but visible | aborted or dead before the commit was asked for, not F, ∩ seen under `read_committed` |
+//! | committed but invisible | A ∩ committed ∩ seen in the log ∩ unseen under `read_committed` |
+//! | torn transaction | of A and of what is in the log, some but not all seen under `read_committed` |
+//!
+//! Duplicates by resend are counted under `read_committed` where there is such a scan: an aborted copy is
+//! none to the application.
+
+use std::{collections::HashMap, ops::Range};
+
+use ackmark_ledger::{Fate, LedgerReader, State, StreamLedger, Transaction};
+use ackmark_schema::{anomaly::Class, manifest::Manifest, report::verify::Isolation};
+
+use crate::{
+    accounting::{PartitionAccount, RecordTallies},
+    live::Sightings,
+    stream::StreamAccount,
+    tally::{Spot, Tally},
+};
+
+/// One scan's accounts.
+#[derive(Debug)]
+pub struct ScanAccounts {
+    /// What it was shown.
+    pub isolation: Isolation,
+    /// Why it is incomplete, if it is.
+    pub incomplete: Option<String>,
+    /// All partitions of the run.
+    pub partitions: Vec<PartitionAccount>,
+    /// When messages were seen, if it was live.
+    pub sightings: Option<Sightings>,
+}
+
+impl ScanAccounts {
+    fn streams(&self) -> HashMap<u32, &StreamAccount> {
+        self.partitions.iter().flat_map(PartitionAccount::streams).collect()
+    }
+
+    /// What was counted record by record, over all partitions.
+    pub fn tallies(&self) -> RecordTallies {
+        let mut all = RecordTallies::default();
+        self.partitions.iter().for_each(|partition| all.merge(partition.tallies()));
+        all
+    }
+}
+
+/// What was found of a class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// An exact tally.
+    Counted(Tally),
+    /// This run could not show it: nothing is left open.
+    NotApplicable(String),
+    /// It should have been looked for and could not be: the question stays open.
+    Unfinished(String),
+}
+
+/// What the ledger says together with what was seen.
+#[derive(Debug)]
+pub struct Evidence {
+    /// One look per class of [`Class::ALL`].
+    pub looks: HashMap<Class, Look>,
+}
+
+/// What is weighed.
+#[derive(Debug)]
+pub struct Case<'a> {
+    /// The run.
+    pub manifest: &'a Manifest,
+    /// What the sender knows.
+    pub ledger: &'a LedgerReader,
+    /// The scans that count, at most one per isolation level.
+    pub scans: &'a [ScanAccounts],
+    /// Whether anything was acknowledged.
+    pub acknowledged: bool,
+    /// Why no stuck last stable offset can be told, if so.
+    pub unfenced: Option<String>,
+}
+
+const NO_TRANSACTIONS: &str = "no transactions";
+
+/// Weighs the ledger against the scans.
+pub fn weigh(case: &Case<'_>) -> Evidence {
+    let scan = |isolation| case.scans.iter().find(|scan| scan.isolation == isolation);
+    let committed = scan(Isolation::ReadCommitted);
+    let transactional = case.manifest.promise.basis.transactional;
+    // Without transactions both levels show the same.
+    let log = scan(Isolation::ReadUncommitted).or(committed.filter(|_| !transactional));
+    let mut looks = HashMap::new();
+    for class in Class::ALL {
+        looks.insert(class, Look::NotApplicable("no consumer group is under test".into()));
+    }
+    looks
+        .insert(Class::InconsistentOffset, Look::NotApplicable("each offset was read once per isolation level".into()));
+    by_record(case, log, committed, &mut looks);
+    by_stream(case, log, &mut looks);
+    by_transaction(case, log, committed, &mut looks);
+    looks.insert(Class::StuckLso, stuck(case, log));
+    Evidence { looks }
+}
+
+/// A look at something that a scan may show: what was found counts, nothing found counts if it read all.
+fn presence(scan: Option<&ScanAccounts>, tally: Tally) -> Look {
+    match scan {
+        None => Look::Unfinished("no such scan was made".into()),
+        Some(ScanAccounts { incomplete: Some(reason), .. }) if tally.count() == 0 => {
+            Look::Unfinished(format!("only a part was read: {reason}"))
+        }
+        Some(_) => Look::Counted(tally),
+    }
+}
+
+/// A look at something that a scan may lack: counts only if it read all.
+fn absence(scans: &[Option<&ScanAccounts>], tally: Tally) -> Look {
+    for scan in scans {
+        match scan {
+            None => return Look::Unfinished("no such scan was made".into()),
+            Some(ScanAccounts { incomplete: Some(reason), .. }) => {
+                return Look::Unfinished(format!("only a part was read: {reason}"));
+            }
+            Some(_) => {}
+        }
+    }
+    Look::Counted(tally)
+}
+
+fn by_record(
+    case: &Case<'_>,
+    log: Option<&ScanAccounts>,
+    committed: Option<&ScanAccounts>,
+    looks: &mut HashMap<Class, Look>,
+) {
+    let tallies = log.map(ScanAccounts::tallies).unwrap_or_default();
+    let (application, shown) = match committed {
+        Some(scan) => (Some(scan), scan.tallies()),
+        None => (log, tallies.clone()),
+    };
+    let mut backwards = Tally::default();
+    case.scans.iter().for_each(|scan| backwards.merge(&scan.tallies().non_monotonic));
+    looks.insert(Class::NonMonotonicRead, presence(log.or(committed), backwards));
+    looks.insert(Class::DuplicateRetry, presence(log, tallies.duplicate_retry));
+    looks.insert(Class::DuplicateResend, presence(application, shown.duplicate_resend));
+    looks.insert(Class::Reordered, presence(log, tallies.reordered));
+    looks.insert(Class::Phantom, presence(log, tallies.phantom));
+    looks.insert(Class::Corrupt, presence(log, tallies.corrupt));
+    let several_lives = case.manifest.producers.iter().any(|producer| producer.incarnations.len() > 1);
+    let zombie = if several_lives {
+        presence(log, tallies.zombie)
+    } else {
+        Look::NotApplicable("one incarnation per producer".into())
+    };
+    looks.insert(Class::ZombieWrite, zombie);
+}
+
+/// Where a stream lives.
+struct Home<'a> {
+    topic: &'a str,
+    partition: u32,
+    /// Whether its log start has passed the start of the run.
+    expired: bool,
+}
+
+/// The home of each stream.
+fn homes<'a>(case: &Case<'a>) -> HashMap<u32, Home<'a>> {
+    let expired = |topic: &str, partition: u32, start: i64| {
+        let partitions = case.scans.iter().flat_map(|scan| &scan.partitions);
+        partitions
+            .filter(|account| account.topic() == topic && account.partition() == partition)
+            .any(|account| account.log_start().is_some_and(|log_start| log_start > start))
+    };
+    let streams = case.manifest.producers.iter().flat_map(|producer| &producer.streams);
+    streams
+        .map(|stream| {
+            let topic = &case.manifest.topics[stream.topic as usize];
+            let start = topic.start_offsets.get(stream.partition as usize).copied().unwrap_or(0);
+            let expired = expired(&topic.name, stream.partition, start);
+            (stream.stream, Home { topic: &topic.name, partition: stream.partition, expired })
+        })
+        .collect()
+}
+
+impl Home<'_> {
+    fn spot(&self, stream: u32, sequence: u64) -> Spot<'_> {
+        Spot { topic: self.topic, partition: self.partition, message: Some((stream, sequence)), offset: None }
+    }
+
+    fn add(&self, tally: &mut Tally, stream: u32, range: &Range<u64>) {
+        tally.add(range.end - range.start, self.spot(stream, range.start));
+    }
+}
+
+#[derive(Default)]
+struct StreamTallies {
+    lost: Tally,
+    absent: Tally,
+    expired: Tally,
+    failed_visible: Tally,
+}
+
+fn by_stream(case: &Case<'_>, log: Option<&ScanAccounts>, looks: &mut HashMap<Class, Look>) {
+    let accounts = log.map(ScanAccounts::streams).unwrap_or_default();
+    let homes = homes(case);
+    let fates = fates(case.ledger.transactions());
+    let nothing = StreamAccount::default();
+    let mut tallies = StreamTallies::default();
+    for stream in case.ledger.streams() {
+        let account = accounts.get(&stream.stream).copied().unwrap_or(&nothing);
+        let fates = fates.get(&stream.stream).map_or(&[][..], Vec::as_slice);
+        absent(stream, account, &homes[&stream.stream], fates, &mut tallies);
+        for (range, _) in stream.runs().filter(|(_, state)| *state == State::Failed) {
+            for seen in account.seen(range) {
+                homes[&stream.stream].add(&mut tallies.failed_visible, stream.stream, &seen);
+            }
+        }
+    }
+    let lost = if case.acknowledged {
+        absence(&[log], tallies.lost)
+    } else {
+        Look::NotApplicable("nothing was acknowledged".into())
+    };
+    looks.insert(Class::Lost, lost);
+    looks.insert(Class::AbsentWhenClosed, absence(&[log], tallies.absent));
+    looks.insert(Class::Expired, absence(&[log], tallies.expired));
+    looks.insert(Class::FailedVisible, presence(log, tallies.failed_visible));
+}
+
+/// Sorts what a stream lacks in the log by what its sender knows.
+fn absent(
+    stream: &StreamLedger,
+    account: &StreamAccount,
+    home: &Home<'_>,
+    fates: &[(Range<u64>, Fate)],
+    tallies: &mut StreamTallies,
+) {
+    for unseen in stream.reserved().flat_map(|reserved| account.unseen(reserved)) {
+        for (range, state) in stream.runs_within(unseen) {
+            match state {
+                State::Failed => {}
+                State::Open | State::Indeterminate => home.add(&mut tallies.absent, stream.stream, &range),
+                State::Acknowledged => {
+                    split(range, fates, |part, fate| match fate {
+                        None | Some(Fate::Committed) if home.expired => {
+                            home.add(&mut tallies.expired, stream.stream, &part);
+                        }
+                        None | Some(Fate::Committed) => home.add(&mut tallies.lost, stream.stream, &part),
+                        Some(Fate::Indeterminate) => home.add(&mut tallies.absent, stream.stream, &part),
+                        Some(Fate::Aborted) => {}
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The fates of each stream's sequences, rising.
+fn fates(transactions: &[Transaction]) -> HashMap<u32, Vec<(Range<u64>, Fate)>> {
+    let mut all: HashMap<u32, Vec<_>> = HashMap::new();
+    for transaction in transactions {
+        for member in &transaction.members {
+            all.entry(member.stream).or_default().push((member.sequences.clone(), transaction.fate));
+        }
+    }
+    for fates in all.values_mut() {
+        fates.sort_by_key(|(range, _)| range.start);
+    }
+    all
+}
+
+/// Cuts a range where fates change.
+fn split(range: Range<u64>, fates: &[(Range<u64>, Fate)], mut each: impl FnMut(Range<u64>, Option<Fate>)) {
+    let mut at = range.start;
+    let first = fates.partition_point(|(known, _)| known.end <= at);
+    for (known, fate) in fates[first..].iter().take_while(|(known, _)| known.start < range.end) {
+        if known.start > at {
+            each(at..known.start, None);
+        }
+        let part = known.start.max(at)..known.end.min(range.end);
+        at = part.end.max(at);
+        if !part.is_empty() {
+            each(part, Some(*fate));
+        }
+    }
+    if at < range.end {
+        each(at..range.end, None);
+    }
+}
+
+#[derive(Default)]
+struct TransactionTallies {
+    aborted_visible: Tally,
+    torn: Tally,
+    committed_invisible: Tally,
+}
+
+fn by_transaction(
+    case: &Case<'_>,
+    log: Option<&ScanAccounts>,
+    committed: Option<&ScanAccounts>,
+    looks: &mut HashMap<Class, Look>,
+) {
+    let classes = [Class::AbortedVisible, Class::TornTransaction, Class::CommittedInvisible, Class::EarlyVisible];
+    if !case.manifest.promise.basis.transactional {
+        for class in classes {
+            looks.insert(class, Look::NotApplicable(NO_TRANSACTIONS.into()));
+        }
+        return;
+    }
+    let nothing = StreamAccount::default();
+    let (shown, stored) =
+        (committed.map(ScanAccounts::streams).unwrap_or_default(), log.map(ScanAccounts::streams).unwrap_or_default());
+    let homes = homes(case);
+    let mut tallies = TransactionTallies::default();
+    for transaction in case.ledger.transactions() {
+        one_transaction(case, transaction, &homes, &mut tallies, |stream| {
+            [&shown, &stored].map(|accounts| accounts.get(&stream).copied().unwrap_or(&nothing))
+        });
+    }
+    let expired = homes.values().any(|home| home.expired);
+    let torn = match absence(&[committed, log], tallies.torn) {
+        Look::Counted(tally) if expired && tally.count() == 0 => {
+            Look::Unfinished("the log start has passed the start of the run".into())
+        }
+        look => look,
+    };
+    looks.insert(Class::AbortedVisible, presence(committed, tallies.aborted_visible));
+    looks.insert(Class::TornTransaction, torn);
+    looks.insert(Class::CommittedInvisible, absence(&[committed, log], tallies.committed_invisible));
+    looks.insert(Class::EarlyVisible, early(case, committed, &homes));
+}
+
+fn one_transaction<'s>(
+    case: &Case<'_>,
+    transaction: &Transaction,
+    homes: &HashMap<u32, Home<'_>>,
+    tallies: &mut TransactionTallies,
+    accounts: impl Fn(u32) -> [&'s StreamAccount; 2],
+) {
+    let (mut visible, mut whole) = (0, 0);
+    // Where the first message is that should be visible with the others and is not.
+    let mut missing = None;
+    let mut expired = false;
+    for member in &transaction.members {
+        let (Some(stream), Some(home)) = (case.ledger.stream(member.stream), homes.get(&member.stream)) else {
+            continue;
+        };
+        let [shown, stored] = accounts(member.stream);
+        expired |= home.expired;
+        for (range, state) in stream.runs_within(member.sequences.clone()) {
+            if state == State::Failed {
+                continue;
+            }
+            let length = range.end - range.start;
+            let seen = shown.seen_count(range.clone());
+            visible += seen;
+            whole += if state == State::Acknowledged { length } else { stored.seen_count(range.clone()).max(seen) };
+            if transaction.fate == Fate::Aborted {
+                shown.seen(range.clone()).for_each(|part| home.add(&mut tallies.aborted_visible, member.stream, &part));
+            }
+            for unseen in shown.unseen(range) {
+                if state == State::Acknowledged && missing.is_none() {
+                    missing = Some(home.spot(member.stream, unseen.start));
+                }
+                for hidden in stored.seen(unseen) {
+                    missing = missing.or(Some(home.spot(member.stream, hidden.start)));
+                    if state == State::Acknowledged && transaction.fate == Fate::Committed {
+                        home.add(&mut tallies.committed_invisible, member.stream, &hidden);
+                    }
+                }
+            }
+        }
+    }
+    if let Some(spot) = missing.filter(|_| visible > 0 && visible < whole && !expired) {
+        tallies.torn.add(1, spot);
+    }
+}
+
+/// Sightings before the commit was asked for. The clocks of sender and reader are one: both run here.
+fn early(case: &Case<'_>, committed: Option<&ScanAccounts>, homes: &HashMap<u32, Home<'_>>) -> Look {
+    let Some(sightings) = committed.and_then(|scan| scan.sightings.as_ref()) else {
+        return Look::NotApplicable("no live read_committed scan".into());
+    };
+    let mut tally = Tally::default();
+    for transaction in case.ledger.transactions() {
+        let Some(asked_ns) = transaction.intent_commit_ns else { continue };
+        for member in &transaction.members {
+            let seen = sightings.before(member.stream, transaction.transaction, asked_ns);
+            if let Some(home) = homes.get(&member.stream).filter(|_| seen > 0) {
+                tally.add(seen, home.spot(member.stream, member.sequences.start));
+            }
+        }
+    }
+    presence(committed, tally)
+}
+
+/// Partitions whose last stable offset stayed below what the log scan read.
+fn stuck(case: &Case<'_>, log: Option<&ScanAccounts>) -> Look {
+    if !case.manifest.promise.basis.transactional {
+        return Look::NotApplicable(NO_TRANSACTIONS.into());
+    }
+    if let Some(reason) = &case.unfenced {
+        return Look::Unfinished(reason.clone());
+    }
+    let Some(scan) = log else { return Look::Unfinished("no read_uncommitted scan was made".into()) };
+    let mut tally = Tally::default();
+    for account in &scan.partitions {
+        let Some(stable) = account.last_stable() else {
+            return Look::Unfinished("the last stable offset was not read".into());
+        };
+        if stable < account.position() {
+            let (topic, partition) = (account.topic(), account.partition());
+            tally.add(1, Spot { topic, partition, message: None, offset: Some(stable) });
+        }
+    }
+    presence(Some(scan), tally)
+}

@@ -1,0 +1,129 @@
+//! What a scan measures beside accounting when it follows a load: latency, and when messages were seen.
+//!
+//! One clock reading per polled batch, taken after the poll returned: a latency is too high by at most the
+//! poll's timeout (a millisecond), and a message was seen no later than its sighting says.
+
+use std::collections::HashMap;
+
+use ackmark_schema::record::Header;
+
+use crate::{accounting::Witness, latency::LatencySeconds};
+
+/// When messages of transactions were seen. Grows with transactions, partitions and batches.
+#[derive(Debug, Default)]
+pub struct Sightings {
+    /// By stream and transaction: clock (ns since the Unix epoch) and messages.
+    seen: HashMap<(u32, u32), Vec<(u64, u64)>>,
+}
+
+impl Sightings {
+    /// Notes `count` messages.
+    pub fn add(&mut self, stream: u32, transaction: u32, now_ns: u64, count: u64) {
+        self.seen.entry((stream, transaction)).or_default().push((now_ns, count));
+    }
+
+    /// Messages of a stream and transaction that were seen before `ns`.
+    pub fn before(&self, stream: u32, transaction: u32, ns: u64) -> u64 {
+        let sightings = self.seen.get(&(stream, transaction)).map_or(&[][..], Vec::as_slice);
+        sightings.iter().filter(|(seen_ns, _)| *seen_ns < ns).map(|(_, count)| count).sum()
+    }
+
+    /// Takes over another thread's.
+    pub fn merge(&mut self, other: Self) {
+        for (key, sightings) in other.seen {
+            self.seen.entry(key).or_default().extend(sightings);
+        }
+    }
+}
+
+/// Witness of a live scan.
+#[derive(Debug)]
+pub struct LiveWitness {
+    now_ns: u64,
+    /// Messages in a row of one stream and transaction.
+    pending: Option<(u32, u32, u64)>,
+    sightings: Sightings,
+    latency: LatencySeconds,
+}
+
+impl LiveWitness {
+    /// For a load whose second 0 begins at `started_ns`, nanoseconds since the Unix epoch.
+    pub fn new(started_ns: u64) -> Self {
+        Self { now_ns: 0, pending: None, sightings: Sightings::default(), latency: LatencySeconds::new(started_ns) }
+    }
+
+    /// A batch was received at `now_ns`.
+    pub fn batch(&mut self, now_ns: u64) {
+        self.flush();
+        self.now_ns = now_ns;
+    }
+
+    /// What was measured.
+    pub fn finish(mut self) -> (Sightings, LatencySeconds) {
+        self.flush();
+        (self.sightings, self.latency)
+    }
+
+    fn flush(&mut self) {
+        if let Some((stream, transaction, count)) = self.pending.take() {
+            self.sightings.add(stream, transaction, self.now_ns, count);
+        }
+    }
+}
+
+impl Witness for LiveWitness {
+    #[inline]
+    fn message(&mut self, header: &Header) {
+        self.latency.record(header.intended_ns, self.now_ns);
+        if header.transaction == 0 {
+            return;
+        }
+        match &mut self.pending {
+            Some((stream, transaction, count)) if *stream == header.stream && *transaction == header.transaction => {
+                *count += 1;
+            }
+            _ => {
+                self.flush();
+                self.pending = Some((header.stream, header.transaction, 1));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(stream: u32, transaction: u32) -> Header {
+        Header {
+            run: 1,
+            stream,
+            sequence: 0,
+            attempt: 0,
+            incarnation: 0,
+            transaction,
+            intended_ns: 1_000,
+            send_delay_us: 0,
+            sentinel: false,
+            source: None,
+        }
+    }
+
+    #[test]
+    fn sightings_keep_the_clock_of_their_batch() {
+        let mut witness = LiveWitness::new(0);
+        witness.batch(5_000);
+        for (stream, transaction) in [(1, 7), (1, 7), (2, 7), (1, 7), (3, 0)] {
+            witness.message(&header(stream, transaction));
+        }
+        witness.batch(9_000);
+        witness.message(&header(1, 7));
+        let (sightings, latency) = witness.finish();
+        assert_eq!(sightings.before(1, 7, 5_000), 0);
+        assert_eq!(sightings.before(1, 7, 5_001), 3);
+        assert_eq!(sightings.before(1, 7, u64::MAX), 4);
+        assert_eq!(sightings.before(2, 7, u64::MAX), 1);
+        assert_eq!(sightings.before(3, 0, u64::MAX), 0);
+        assert_eq!(latency.from(0.0).len(), 6);
+    }
+}

@@ -1,0 +1,77 @@
+//! A count with a few examples.
+
+use ackmark_schema::report::verify::{EXAMPLES_MAX, Example};
+
+/// An exact count and the first examples of what was counted. Examples that follow each other are joined.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    count: u64,
+    examples: Vec<Example>,
+}
+
+/// Where something was found.
+#[derive(Debug, Clone, Copy)]
+pub struct Spot<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// Partition.
+    pub partition: u32,
+    /// Stream and first sequence, where the record tells them.
+    pub message: Option<(u32, u64)>,
+    /// Offset, where it is in the log.
+    pub offset: Option<i64>,
+}
+
+impl Tally {
+    /// How many.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Counts `n` in a row from `spot`.
+    pub fn add(&mut self, n: u64, spot: Spot<'_>) {
+        self.count += n;
+        if !self.join(n, spot) && self.examples.len() < EXAMPLES_MAX {
+            self.examples.push(Example {
+                topic: spot.topic.to_owned(),
+                partition: spot.partition,
+                stream: spot.message.map(|(stream, _)| stream),
+                sequence: spot.message.map(|(_, sequence)| sequence),
+                run_length: n,
+                offset: spot.offset,
+            });
+        }
+    }
+
+    /// Lengthens the last example if this one follows it in its stream and in the log.
+    fn join(&mut self, n: u64, spot: Spot<'_>) -> bool {
+        let Some(last) = self.examples.last_mut() else { return false };
+        let Some((stream, sequence)) = spot.message else { return false };
+        let follows = last.partition == spot.partition
+            && last.stream == Some(stream)
+            && last.sequence.map(|first| first + last.run_length) == Some(sequence)
+            && last.offset.map(|first| first + last.run_length as i64) == spot.offset
+            && last.topic == spot.topic;
+        if follows {
+            last.run_length += n;
+        }
+        follows
+    }
+
+    /// Adds another tally; the lowest examples are kept.
+    pub fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.examples.extend(other.examples.iter().cloned());
+        self.examples.sort_by(|a, b| order(a).cmp(&order(b)));
+        self.examples.truncate(EXAMPLES_MAX);
+    }
+
+    /// The examples, lowest offsets first.
+    pub fn into_examples(self) -> Vec<Example> {
+        self.examples
+    }
+}
+
+fn order(example: &Example) -> (Option<i64>, &str, u32, Option<u64>) {
+    (example.offset, &example.topic, example.partition, example.sequence)
+}

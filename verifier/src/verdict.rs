@@ -1,0 +1,172 @@
+//! Counts against the promise.
+//!
+//! | ruling | found | verdict |
+//! |---|---|---|
+//! | may, no claim | anything | not judged |
+//! | must not | not applicable to this run | not judged |
+//! | must not | could not be finished | inconclusive |
+//! | must not | none, the log not closed | inconclusive |
+//! | must not | some that is absent, the log not closed | inconclusive: it may still come |
+//! | must not | some | broken |
+//! | must not | none | held where something tested it, else held but unprovoked |
+//!
+//! The whole is the worst of its parts. Against librdkafka's mock all is inconclusive: it proves nothing
+//! about Kafka.
+
+use ackmark_schema::{
+    anomaly::Class,
+    promise::{Promise, Ruling},
+    report::{
+        load::Provocations,
+        seal::SealState,
+        verify::{Examined, Finding, LedgerCounts, Verdict},
+    },
+};
+
+use crate::evidence::{Evidence, Look};
+
+/// What a verdict depends on beside the counts.
+#[derive(Debug, Clone)]
+pub struct Circumstances {
+    /// Whether the log was closed.
+    pub seal: SealState,
+    /// Whether the brokers were librdkafka's mock.
+    pub simulated: bool,
+    /// What put the promise to the test; unknown where the load left no report.
+    pub provocations: Option<Provocations>,
+    /// What the ledger says.
+    pub ledger: LedgerCounts,
+}
+
+/// The verdict on a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// One finding per class.
+    pub findings: Vec<Finding>,
+    /// The worst of them.
+    pub verdict: Verdict,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+/// Judges what was found.
+pub fn judge(evidence: Evidence, promise: &Promise, circumstances: &Circumstances) -> Judgement {
+    let Evidence { mut looks } = evidence;
+    let expired = matches!(looks.get(&Class::Expired), Some(Look::Counted(tally)) if tally.count() > 0);
+    let findings: Vec<Finding> = Class::ALL
+        .into_iter()
+        .map(|class| {
+            let look = looks.remove(&class).unwrap_or_else(|| Look::Unfinished("it was not looked for".into()));
+            finding(class, look, promise, circumstances, expired)
+        })
+        .collect();
+    let verdict = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::NotJudged);
+    let (verdict, reason) = if circumstances.ledger.reserved == 0 {
+        (Verdict::Inconclusive, "nothing was sent, so nothing was tested".into())
+    } else {
+        (verdict, reason(verdict, &findings, circumstances, expired))
+    };
+    Judgement { findings, verdict, reason }
+}
+
+fn finding(class: Class, look: Look, promise: &Promise, circumstances: &Circumstances, expired: bool) -> Finding {
+    let clause = promise.clause(class);
+    let verdict = match clause.ruling {
+        Ruling::May | Ruling::NoClaim => Verdict::NotJudged,
+        Ruling::MustNot => of_clause(class, &look, circumstances, expired),
+    };
+    let (examined, examples) = match look {
+        Look::Counted(tally) => (Examined::Counted(tally.count()), tally.into_examples()),
+        Look::NotApplicable(why) | Look::Unfinished(why) => (Examined::NotExamined { why }, Vec::new()),
+    };
+    Finding { class, examined, ruling: clause.ruling, ruling_reason: clause.reason.clone(), verdict, examples }
+}
+
+/// The verdict on a clause that says "must not".
+fn of_clause(class: Class, look: &Look, circumstances: &Circumstances, expired: bool) -> Verdict {
+    let open = circumstances.seal != SealState::Sealed;
+    match look {
+        Look::NotApplicable(_) if class == Class::Lost => Verdict::Inconclusive,
+        Look::NotApplicable(_) => Verdict::NotJudged,
+        _ if circumstances.simulated => Verdict::Inconclusive,
+        Look::Unfinished(_) => Verdict::Inconclusive,
+        Look::Counted(tally) if tally.count() > 0 && !(open && shows_by_absence(class)) => Verdict::Broken,
+        Look::Counted(_) if open => Verdict::Inconclusive,
+        Look::Counted(_) if expired && class == Class::Lost => Verdict::Inconclusive,
+        Look::Counted(_) if tested(circumstances) => Verdict::Held,
+        Look::Counted(_) => Verdict::HeldUnprovoked,
+    }
+}
+
+/// Whether the class is something that is missing, which may still come while the log is not closed.
+fn shows_by_absence(class: Class) -> bool {
+    matches!(
+        class,
+        Class::Lost | Class::AbsentWhenClosed | Class::Expired | Class::TornTransaction | Class::CommittedInvisible
+    )
+}
+
+fn tested(circumstances: &Circumstances) -> bool {
+    circumstances.provocations.is_some_and(|provocations| !provocations.is_none())
+}
+
+fn reason(verdict: Verdict, findings: &[Finding], circumstances: &Circumstances, expired: bool) -> String {
+    let of = |verdict: Verdict| findings.iter().filter(move |finding| finding.verdict == verdict);
+    let kept = || {
+        let clauses = of(Verdict::Held).chain(of(Verdict::HeldUnprovoked)).count();
+        let LedgerCounts { reserved, acknowledged, .. } = circumstances.ledger;
+        format!("{acknowledged} of {reserved} messages acknowledged, {clauses} clauses kept")
+    };
+    match verdict {
+        Verdict::Broken => {
+            let parts: Vec<_> = of(Verdict::Broken).map(counted).collect();
+            format!("must not occur and did: {}", parts.join(", "))
+        }
+        Verdict::Inconclusive => doubt(findings, circumstances, expired),
+        Verdict::HeldUnprovoked => match circumstances.provocations {
+            Some(_) => format!("{}; nothing tested them: no retry, disconnect, leader change or error", kept()),
+            None => format!("{}; what tested them is unknown: the load left no report", kept()),
+        },
+        Verdict::Held => format!("{} under {}", kept(), circumstances.provocations.map_or(String::new(), told)),
+        Verdict::NotJudged => "the promise makes no claim that this run could test".into(),
+    }
+}
+
+fn counted(finding: &Finding) -> String {
+    match &finding.examined {
+        Examined::Counted(count) => format!("{count} {}", finding.class.label()),
+        Examined::NotExamined { why } => format!("{} ({why})", finding.class.label()),
+    }
+}
+
+/// The first of the reasons that leave a verdict open, the widest first.
+fn doubt(findings: &[Finding], circumstances: &Circumstances, expired: bool) -> String {
+    if circumstances.simulated {
+        return "the brokers were simulated: that proves nothing about Kafka".into();
+    }
+    if let SealState::Unsealed { reason } = &circumstances.seal {
+        return format!("the log was not closed: {reason}");
+    }
+    if expired {
+        let expired = findings.iter().find(|finding| finding.class == Class::Expired);
+        return format!("retention may have removed messages: {}", expired.map_or(String::new(), counted));
+    }
+    let open = findings.iter().find(|finding| finding.verdict == Verdict::Inconclusive);
+    open.map_or(String::new(), |finding| format!("cannot be told: {}", counted(finding)))
+}
+
+fn told(provocations: Provocations) -> String {
+    let Provocations { request_retries, request_timeouts, disconnects, leader_changes, delivery_errors } = provocations;
+    [
+        (request_retries, "request retries"),
+        (request_timeouts, "request timeouts"),
+        (disconnects, "disconnects"),
+        (leader_changes, "leader changes"),
+        (delivery_errors, "delivery errors"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect::<Vec<_>>()
+    .join(", ")
+}
