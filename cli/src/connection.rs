@@ -23,7 +23,7 @@ const PROPERTY_PREFIX: &str = "ACKMARK_X_";
 #[command(next_help_heading = "Kafka")]
 pub(crate) struct Servers {
     /// Brokers to begin with, as HOST:PORT[,HOST:PORT…]
-    #[arg(short = 'b', long = "bootstrap-server", value_name = "HOST:PORT", env = BOOTSTRAP_SERVER)]
+    #[arg(short = 'b', long = "bootstrap-server", value_name = "HOST:PORT", env = BOOTSTRAP_SERVER, hide_env_values = true)]
     pub(crate) bootstrap_server: Option<String>,
     /// Whether `bootstrap_server` was typed rather than taken from the environment.
     #[arg(skip)]
@@ -39,7 +39,7 @@ pub(crate) struct Properties {
     #[arg(short = 'X', long = "property", visible_alias = "command-property", value_name = "KEY=VALUE", value_parser = pair)]
     pub(crate) properties: Vec<(String, String)>,
     /// A file of client properties, a key=value per line
-    #[arg(short = 'F', long = "command-config", value_name = "FILE", env = COMMAND_CONFIG)]
+    #[arg(short = 'F', long = "command-config", value_name = "FILE", env = COMMAND_CONFIG, hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
 }
 

@@ -103,6 +103,7 @@ impl Table {
                 grid.set_header(self.headers.iter().map(|text| Cell::new(text).add_attribute(Attribute::Bold)));
                 // Colour is decided at the console, for both streams alike.
                 grid.enforce_styling();
+                grid.style_text_only();
             }
             Form::Markdown => {
                 grid.load_style(presets::ASCII_MARKDOWN);

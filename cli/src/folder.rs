@@ -1,4 +1,4 @@
-//! Load folders: where a ledger and the reports on it are. The file names are the schema's.
+//! Load folders, where a ledger and the reports on it are, and result folders. The file names are the schema's.
 
 use std::{
     fs, io,
@@ -7,6 +7,7 @@ use std::{
 
 use ackmark_schema::{
     manifest::{MANIFEST_FILE, Manifest},
+    result::{RESULT_FILE, RunResult},
     text,
 };
 use serde::Serialize;
@@ -62,4 +63,17 @@ pub(crate) fn write(folder: &Path, name: &str, report: &impl Serialize) -> Resul
 /// Where a load goes unless the user says otherwise.
 pub(crate) fn default_name() -> PathBuf {
     format!("load-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S")).into()
+}
+
+/// Reads a result by its folder or its `result.json`; tells the folder too.
+///
+/// # Errors
+/// There is none, or one of another version.
+pub(crate) fn result(path: &Path) -> Result<(RunResult, PathBuf), Problem> {
+    let file = if path.is_dir() { path.join(RESULT_FILE) } else { path.to_owned() };
+    let content = files::read("result", &file)
+        .map_err(|problem| problem.hint("name a folder under results/, or the result.json in it"))?;
+    let result = text::from_json(&file.display().to_string(), &content)?;
+    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+    Ok((result, folder))
 }

@@ -58,7 +58,7 @@ enum Action {
 #[derive(Debug, clap::Args)]
 struct Home {
     /// Where Kafka's jars and data go [default: ackmark in the user's cache folder]
-    #[arg(long, value_name = "DIR", env = "ACKMARK_HOME")]
+    #[arg(long, value_name = "DIR", env = "ACKMARK_HOME", hide_env_values = true)]
     home: Option<PathBuf>,
 }
 
@@ -83,12 +83,12 @@ struct Up {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Kafka {
     /// Kafka's version; its jars come by Maven, or from KAFKA_HOME if that is set
-    #[arg(long, value_name = "VERSION", env = "ACKMARK_KAFKA_VERSION", help = format!(
+    #[arg(long, value_name = "VERSION", env = "ACKMARK_KAFKA_VERSION", hide_env_values = true, help = format!(
         "Kafka's version, fetched by Maven the first time; KAFKA_HOME names an unpacked Kafka instead [default: {KAFKA_VERSION}]"
     ))]
     pub(crate) kafka_version: Option<String>,
     /// Where Kafka's jars and data go [default: ackmark in the user's cache folder]
-    #[arg(long, value_name = "DIR", env = "ACKMARK_HOME")]
+    #[arg(long, value_name = "DIR", env = "ACKMARK_HOME", hide_env_values = true)]
     pub(crate) home: Option<PathBuf>,
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     properties: Properties,
     /// The folder that results go to
-    #[arg(long, value_name = "DIR", default_value = "results", env = "ACKMARK_RESULTS")]
+    #[arg(long, value_name = "DIR", default_value = "results", env = "ACKMARK_RESULTS", hide_env_values = true)]
     results: PathBuf,
     #[command(flatten)]
     output: Output,

@@ -1,14 +1,23 @@
 //! `ackmark load`: one producer run.
 
-use std::path::PathBuf;
+use std::{path::{Path, PathBuf}, time::Duration};
+
+use ackmark_client::{AdminClient, ClientProperties, ErrorCode, LogSink, admin::NewTopic};
+use ackmark_schema::{load_spec::LoadSpec, text};
 
 use super::load_flags::Run;
 use crate::{
     arguments::{Output, Progress},
-    connection::{Properties, Servers},
+    connection::{self, Properties, Servers},
     exit::Exit,
+    files, folder, interrupt,
     problem::Problem,
 };
+
+/// How long a broker may take to answer before the load starts.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// Kafka's number for "as the broker is set".
+const BROKERS_DEFAULT: i32 = -1;
 
 /// Run producers against a topic and keep a ledger of every message.
 #[derive(Debug, clap::Args)]
@@ -40,8 +49,75 @@ pub(crate) struct Arguments {
     pub(crate) progress: Progress,
 }
 
-/// PENDING
-pub(crate) fn run(arguments: Arguments) -> Result<Exit, Problem> {
-    let _ = arguments;
-    Err(Problem::runtime("pending"))
+/// Runs the producers, then closes the log.
+///
+/// # Errors
+/// Bad input, a Kafka that cannot be reached, a topic that is not there, a folder that cannot be used.
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
+    let stop = interrupt::watch()?;
+    let (spec, connection) = match &arguments.spec {
+        Some(path) => from_file(path, arguments)?,
+        None => from_flags(arguments)?,
+    };
+    let out = arguments.out.clone().unwrap_or_else(folder::default_name);
+    folder::create(&out)?;
+    let _ = (stop, spec, connection); Err(Problem::runtime("pending"))
+}
+
+/// The spec of a file. Secrets, which it does not hold, come from `-F`.
+fn from_file(path: &Path, arguments: &Arguments) -> Result<(LoadSpec, ClientProperties), Problem> {
+    let name = path.display().to_string();
+    let mut spec: LoadSpec = text::from_json(&name, &files::read("load spec", path)?)?;
+    spec.check().map_err(|problem| Problem::usage(format!("{name}: {problem}")))?;
+    let secrets = arguments.properties.resolve()?;
+    for property in secrets.iter() {
+        match spec.properties.iter_mut().find(|known| known.name == property.name) {
+            // The spec tells where it came from at first.
+            Some(known) => known.value.clone_from(&property.value),
+            None => spec.properties.push(property.clone()),
+        }
+    }
+    let connection: ClientProperties = spec.properties.iter().cloned().collect();
+    if connection.value("bootstrap.servers").is_none() {
+        return Err(Problem::usage(format!("{name}: `bootstrap.servers` is missing among its properties")));
+    }
+    Ok((spec, connection))
+}
+
+/// The spec that the flags stand for. The topic is looked up, or created.
+fn from_flags(arguments: &Arguments) -> Result<(LoadSpec, ClientProperties), Problem> {
+    let connection = connection::resolve(&arguments.servers, &arguments.properties)?;
+    let mut spec = arguments.run.spec(&connection)?;
+    let admin = AdminClient::new(&connection, LogSink::discard()).map_err(|error| connection::problem(&error))?;
+    spec.partitions = match arguments.run.create_topic {
+        Some(partitions) => create_topic(&admin, &spec.topic, partitions)?,
+        None => find_topic(&admin, &spec.topic)?,
+    };
+    Ok((spec, connection))
+}
+
+fn create_topic(admin: &AdminClient, name: &str, partitions: u32) -> Result<u32, Problem> {
+    let topic = NewTopic {
+        name: name.to_owned(),
+        partitions: partitions as i32,
+        replication_factor: BROKERS_DEFAULT,
+        configs: Vec::new(),
+    };
+    let created = admin.create_topic(&topic, TIMEOUT).map_err(|error| match error.code() {
+        Some(ErrorCode::TOPIC_ALREADY_EXISTS) => {
+            Problem::usage(format!("topic {name} is there already")).hint("leave --create-topic out to write to it")
+        }
+        _ => connection::problem(&error),
+    })?;
+    Ok(created.partitions.len() as u32)
+}
+
+fn find_topic(admin: &AdminClient, name: &str) -> Result<u32, Problem> {
+    match admin.topic(name, TIMEOUT) {
+        Ok(topic) => Ok(topic.partitions.len() as u32),
+        Err(error) if error.code() == Some(ErrorCode::UNKNOWN_TOPIC_OR_PART) => {
+            Err(Problem::usage(format!("topic {name} is not there")).hint("create it, for example by --create-topic 6"))
+        }
+        Err(error) => Err(connection::problem(&error)),
+    }
 }

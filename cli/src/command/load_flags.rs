@@ -30,7 +30,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "PARTITIONS")]
     pub(crate) create_topic: Option<u32>,
     /// The delivery profile: a built-in one (see `ackmark profiles`) or a TOML file [default: idempotent]
-    #[arg(short, long, value_name = "PROFILE")]
+    #[arg(long, value_name = "PROFILE")]
     pub(crate) profile: Option<String>,
     /// How long messages are sent and measured [default: 10s, or 1h with --messages]
     #[arg(short, long, value_name = "TIME")]

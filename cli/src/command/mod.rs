@@ -24,8 +24,8 @@ use crate::{
 /// It could not do its work.
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Problem> {
     match arguments.command {
-        Command::Bench(arguments) => bench::run(arguments),
-        Command::Load(arguments) => load::run(arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Load(arguments) => load::run(&arguments),
         Command::Seal(arguments) => seal::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Cluster(arguments) => cluster::run(&arguments),

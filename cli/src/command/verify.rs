@@ -1,16 +1,22 @@
 //! `ackmark verify`: one accounting of a log against its ledger.
 
-use std::path::PathBuf;
+use std::{cell::Cell, path::PathBuf, sync::atomic::Ordering, time::Duration};
 
 use ackmark_schema::report::verify::Isolation;
+use ackmark_verifier::{ProgressEvent, VerifyError, VerifyOptions};
 use clap::ValueEnum;
 
 use crate::{
     arguments::{Output, Progress},
-    connection::{Properties, Servers},
+    connection::{self, Properties, Servers},
     exit::Exit,
+    interrupt, print,
     problem::Problem,
+    progress::{Event, Reporter},
 };
+
+/// How often the reading is told.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Account for every message of a load in Kafka's log.
 #[derive(Debug, clap::Args)]
@@ -29,8 +35,8 @@ pub(crate) struct Arguments {
     /// Read while the load is running, until its log is closed
     #[arg(long)]
     follow: bool,
-    /// What a live reader is shown [default: what the promise is about]
-    #[arg(long, value_name = "LEVEL", requires = "follow")]
+    /// One scan of this level [default: those that the promise is about]
+    #[arg(long, value_name = "LEVEL")]
     isolation: Option<Level>,
     #[command(flatten)]
     pub(crate) servers: Servers,
@@ -60,8 +66,70 @@ impl From<Level> for Isolation {
     }
 }
 
-/// PENDING
+/// Accounts for a load and tells the verdict.
+///
+/// # Errors
+/// Nothing could be verified at all.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
-    let _ = arguments;
-    Err(Problem::runtime("pending"))
+    let stop = interrupt::watch()?;
+    let connection = connection::resolve(&arguments.servers, &arguments.properties)?;
+    let options = VerifyOptions {
+        threads: arguments.threads as usize,
+        follow: arguments.follow,
+        isolation: arguments.isolation.map(Isolation::from),
+        ..VerifyOptions::new(connection)
+    };
+    let teller = Teller::new(Reporter::new(arguments.progress.progress, "verify"));
+    let report =
+        ackmark_verifier::verify(&arguments.folder, &options, &teller, &stop).map_err(|error| problem(&error))?;
+    drop(teller);
+    arguments.output.print(&report, || print::verify::document(&report))?;
+    Ok(if stop.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::of_verdict(report.verdict) })
+}
+
+/// A folder or a cluster that is not the load's is bad input.
+fn problem(error: &VerifyError) -> Problem {
+    match error {
+        VerifyError::Client(error) => connection::problem(error),
+        VerifyError::File { .. } => Problem::failed(error),
+        VerifyError::Interrupted => Problem { exit: Exit::Interrupted, ..Problem::failed(error) },
+        _ => Problem::refused(error),
+    }
+}
+
+/// The verifier's events, told once a second.
+struct Teller {
+    reporter: Reporter,
+    last: Cell<Option<(Duration, u64)>>,
+}
+
+impl Teller {
+    fn new(reporter: Reporter) -> Self {
+        Self { reporter, last: Cell::new(None) }
+    }
+
+    fn scanning(&self, records: u64, offsets: Option<u64>, elapsed: Duration) {
+        // A second scan begins anew.
+        let (since, before) = self.last.get().filter(|(at, _)| *at <= elapsed).unwrap_or_default();
+        if elapsed.saturating_sub(since) < INTERVAL {
+            return;
+        }
+        self.last.set(Some((elapsed, records)));
+        self.reporter.tell(&Event::Verify {
+            elapsed_s: elapsed.as_secs_f64(),
+            messages: records,
+            expected: offsets,
+            rate_per_s: records.saturating_sub(before) as f64 / (elapsed - since).as_secs_f64(),
+        });
+    }
+}
+
+impl ackmark_verifier::Progress for Teller {
+    fn event(&self, event: &ProgressEvent<'_>) {
+        match event {
+            ProgressEvent::Scanning { records, offsets, elapsed, .. } => self.scanning(*records, *offsets, *elapsed),
+            ProgressEvent::Note(note) => self.reporter.say(note),
+            ProgressEvent::Waiting(_) | ProgressEvent::Scanned(_) => {}
+        }
+    }
 }

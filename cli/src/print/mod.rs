@@ -1,5 +1,6 @@
 //! One module per contract: from the outcome to a document.
 
+pub(crate) mod charts;
 pub(crate) mod cluster;
 pub(crate) mod doctor;
 pub(crate) mod latency;

@@ -19,20 +19,20 @@ pub(crate) fn document(entries: &[Entry], in_detail: bool) -> Document {
             detail(&mut document, entry);
         }
     } else {
+        let of_all = of_all(entries);
         let mut table = Table::of_words(["profile", "sets", "must not", "use when"]);
         for Entry { profile, promise, .. } in entries {
-            table.row([
-                profile.name.clone(),
-                settings(profile),
-                classes(promise, Ruling::MustNot).join(", "),
-                profile.use_when.clone(),
-            ]);
+            let own: Vec<&str> =
+                classes(promise, Ruling::MustNot).into_iter().filter(|class| !of_all.contains(class)).collect();
+            table.row([profile.name.clone(), settings(profile), own.join(", "), profile.use_when.clone()]);
         }
-        document.table(table).sentence(Text::new(
-            "The promise is judged by the properties in effect, here for replication factor 3 and \
-             min.insync.replicas 2. `ackmark profiles NAME` tells more.",
-            Tone::Faint,
-        ));
+        document.table(table).sentence(format!("All of them must not show: {}.", of_all.join(", "))).sentence(
+            Text::new(
+                "The promise follows from the properties in effect and from the topic, here replication factor 3 and \
+                 min.insync.replicas 2. `ackmark profiles NAME` tells more.",
+                Tone::Faint,
+            ),
+        );
     }
     document
 }
@@ -98,6 +98,16 @@ fn settings(profile: &Profile) -> String {
         settings.push(format!("transactions of {}", bounds.join(" or ")));
     }
     settings.join(" ")
+}
+
+/// What every profile must not show.
+fn of_all(entries: &[Entry]) -> Vec<&'static str> {
+    let mut of_all = entries.first().map(|entry| classes(&entry.promise, Ruling::MustNot)).unwrap_or_default();
+    for entry in entries {
+        let own = classes(&entry.promise, Ruling::MustNot);
+        of_all.retain(|class| own.contains(class));
+    }
+    of_all
 }
 
 fn classes(promise: &Promise, ruling: Ruling) -> Vec<&'static str> {
