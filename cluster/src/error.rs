@@ -1,6 +1,6 @@
 //! What can go wrong between asking for a Kafka and having one; each message names the cure.
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 use thiserror::Error;
 
@@ -61,7 +61,7 @@ pub enum ClusterError {
         /// What was asked for.
         wanted: String,
     },
-    /// StorageTool failed, or left nothing behind.
+    /// Kafka's `StorageTool` failed, or left nothing behind.
     #[error("Kafka's StorageTool could not format a node ({reason}). The end of what it said:\n{tail}")]
     Format {
         /// Exit status or what is missing.
@@ -92,19 +92,17 @@ pub enum ClusterError {
         name: String,
     },
     /// A node ended while it should have started.
-    #[error("{node} ended during start-up ({status}). The end of {}:\n{tail}", log.display())]
+    #[error("{} ended during start-up ({status}). {end}", end.node)]
     NodeDied {
-        /// `broker 2` or `controller 100`.
-        node: String,
         /// How it ended.
         status: String,
-        /// Its log.
-        log: PathBuf,
-        /// The log's last lines.
-        tail: String,
+        /// Whose log, and its last lines.
+        end: Box<LogEnd>,
     },
     /// Time ran out before all brokers were there.
-    #[error("brokers {missing:?} did not register within {waited_s} s (last answer: {last}). The end of the log of {node}, {}:\n{tail}", log.display())]
+    #[error(
+        "brokers {missing:?} did not register within {waited_s} s (last answer: {last}); on a busy machine, try again. {end}"
+    )]
     NotReady {
         /// Ids that are missing.
         missing: Vec<i32>,
@@ -112,12 +110,8 @@ pub enum ClusterError {
         waited_s: u64,
         /// The last answer of the admin API, or its error.
         last: String,
-        /// The node whose log is shown.
-        node: String,
-        /// Its log.
-        log: PathBuf,
-        /// The log's last lines.
-        tail: String,
+        /// The log of the node to look at, and its last lines.
+        end: Box<LogEnd>,
     },
     /// There is a kept cluster already.
     #[error("a local cluster is up already at {bootstrap_servers}: use it by -b, or stop it by `ackmark cluster down`")]
@@ -197,5 +191,22 @@ impl ClusterError {
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
+    }
+}
+
+/// The end of a node's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEnd {
+    /// `broker 2` or `controller 100`.
+    pub node: String,
+    /// Its log.
+    pub log: PathBuf,
+    /// The last lines.
+    pub tail: String,
+}
+
+impl fmt::Display for LogEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "The end of the log of {}, {}:\n{}", self.node, self.log.display(), self.tail)
     }
 }

@@ -25,7 +25,7 @@ use ackmark_schema::{
     result::{ClusterFacts, Provider},
 };
 
-pub use error::ClusterError;
+pub use error::{ClusterError, LogEnd};
 pub use external::External;
 pub use guards::Guards;
 pub use local::{Local, LocalOptions, Settings};

@@ -54,7 +54,7 @@ use self::{
 use crate::{Progress, error::ClusterError};
 
 /// A first fetch on a slow line, and a training run.
-const PREPARE_WAIT_MAX: Duration = Duration::from_secs(900);
+const PREPARE_WAIT_MAX: Duration = Duration::from_mins(15);
 /// Starts that lose a port to another process before one is given up.
 const ATTEMPTS_MAX: usize = 3;
 
@@ -87,7 +87,7 @@ impl Default for LocalOptions {
             overrides: Vec::new(),
             home: None,
             port: None,
-            start_timeout: Duration::from_secs(60),
+            start_timeout: Duration::from_mins(1),
         }
     }
 }
@@ -263,10 +263,10 @@ impl<'a> Starter<'a> {
         let mut attempt = 1;
         loop {
             match self.attempt(kept) {
-                Err(ClusterError::NodeDied { tail, .. })
+                Err(ClusterError::NodeDied { end, .. })
                     if self.options.port.is_none()
                         && attempt < ATTEMPTS_MAX
-                        && tail.contains("Address already in use") =>
+                        && end.tail.contains("Address already in use") =>
                 {
                     progress("another process took a port at the same moment: starting again with other ports");
                     attempt += 1;
@@ -335,7 +335,7 @@ impl<'a> Starter<'a> {
         })
     }
 
-    /// What StorageTool does: the node's identity, and the feature levels to begin with.
+    /// What Kafka's `StorageTool` does: the node's identity, and the feature levels to begin with.
     fn format(&self, folder: &Folder, topology: &Topology, cluster_id: &str) -> Result<(), ClusterError> {
         debug_assert!(folder.path().is_absolute());
         for node in &topology.nodes {

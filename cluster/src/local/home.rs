@@ -9,25 +9,23 @@
 //! ```
 //!
 //! A cluster's folder is in use for as long as somebody holds the lock on its `lock` file. The owner holds it, and so
-//! does every JVM, which inherits the open file: an flock(2) belongs to the open file, not to a process. So nothing
+//! does every JVM, which inherits the open file: on Linux the lock is an flock(2), which belongs to the open file, not to a process. So nothing
 //! needs to be guessed from process ids, and a folder can be swept exactly when its last process is gone.
 
 use std::{
     env,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::fs::{FlockOperation, flock};
-
 use crate::error::ClusterError;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Sweeping deletes a few gigabytes at most.
-const SWEEP_WAIT_MAX: Duration = Duration::from_secs(60);
+const SWEEP_WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// The folder of all local clusters of a user.
 #[derive(Debug, Clone)]
@@ -188,10 +186,10 @@ fn try_lock(path: &Path) -> Result<Option<File>, ClusterError> {
         .write(true)
         .open(path)
         .map_err(ClusterError::io(format!("open {}", path.display())))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match file.try_lock() {
         Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(ClusterError::Io { what: format!("lock {}", path.display()), source: error.into() }),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(ClusterError::Io { what: format!("lock {}", path.display()), source }),
     }
 }
 

@@ -21,7 +21,7 @@ pub const KAFKA_VERSION: &str = "4.3.1";
 
 const POM: &str = include_str!("../../kafka/pom.xml");
 /// 55 MB, also on a slow line.
-const FETCH_MAX: Duration = Duration::from_secs(600);
+const FETCH_MAX: Duration = Duration::from_mins(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A Kafka's jars.
@@ -48,6 +48,8 @@ impl Jars {
         if !folder.exists() {
             fetch(home, version, &folder, progress)?;
         }
+        // The archive of classes remembers paths, so a home that is reached by a link has the same ones.
+        let folder = folder.canonicalize().map_err(ClusterError::io(format!("resolve {}", folder.display())))?;
         Ok(Self { version: version.to_owned(), files: jars_in(&folder)? })
     }
 
@@ -72,7 +74,7 @@ impl Jars {
     /// Changes when any jar does: its path, size or time.
     pub(super) fn fingerprint(&self) -> u64 {
         let stamp = |jar: &PathBuf| jar.metadata().ok().map(|data| (data.len(), data.modified().ok()));
-        hash(&self.files.iter().map(|jar| (jar, stamp(jar))).collect::<Vec<_>>())
+        hash(self.files.iter().map(|jar| (jar, stamp(jar))).collect::<Vec<_>>())
     }
 }
 

@@ -1,13 +1,13 @@
 //! What makes a start fast: made once per Kafka, Java and set of jars by one training run, then used by every node.
 //!
-//! - `kafka.jsa`, an archive of loaded classes (AppCDS, as Apache's own images have it): a JVM maps it instead of
+//! - `kafka.jsa`, an archive of loaded classes (`AppCDS`, as Apache's own images have it): a JVM maps it instead of
 //!   reading, verifying and linking some ten thousand classes. Compilation is untouched: a warm broker runs the same
 //!   code with and without it.
-//! - `bootstrap.checkpoint`, the snapshot of feature levels that Kafka's StorageTool writes when it formats a node.
+//! - `bootstrap.checkpoint`, the snapshot of feature levels that Kafka's `StorageTool` writes when it formats a node.
 //!   It is the same for every node and cluster of one Kafka, so that formatting is two files per node instead of a
 //!   JVM per node.
 //!
-//! A JVM that makes no archive (OpenJ9 for one) is used without: slower to start, otherwise the same.
+//! A JVM that makes no archive (Eclipse J9, for one) is used without: slower to start, otherwise the same.
 
 use std::{
     fs,
@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{Progress, error::ClusterError};
 
-const FORMAT_MAX: Duration = Duration::from_secs(60);
+const FORMAT_MAX: Duration = Duration::from_mins(1);
 const START_MAX: Duration = Duration::from_secs(90);
 /// Writing the archive takes two to five seconds of processor time.
 const ARCHIVE_MAX: Duration = Duration::from_secs(90);
@@ -129,7 +129,7 @@ fn make_archive(launcher: &Launcher<'_>, node: &Node, archive: &Path) -> Result<
     process.kill();
     process.wait_killed()?;
     served?;
-    Ok(if archive.exists() { Ok(()) } else { Err(process.last_words().1.lines().last().unwrap_or("").to_owned()) })
+    Ok(if archive.exists() { Ok(()) } else { Err(process.log_end().tail.lines().last().unwrap_or("").to_owned()) })
 }
 
 fn wait_until_served(process: &mut NodeProcess) -> Result<(), ClusterError> {
@@ -140,8 +140,7 @@ fn wait_until_served(process: &mut NodeProcess) -> Result<(), ClusterError> {
     let start = Instant::now();
     loop {
         if let Some(status) = process.ended()? {
-            let (log, tail) = process.last_words();
-            return Err(ClusterError::NodeDied { node: process.node.name(), status: status.to_string(), log, tail });
+            return Err(ClusterError::NodeDied { status: status.to_string(), end: Box::new(process.log_end()) });
         }
         match admin.metadata(Duration::from_millis(500)) {
             Ok(found) if !found.brokers.is_empty() => return Ok(()),

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
@@ -18,7 +18,7 @@ use super::{
     tail::tail,
     topology::Node,
 };
-use crate::error::ClusterError;
+use crate::error::{ClusterError, LogEnd};
 
 /// A killed process is gone as soon as the kernel has torn its memory down.
 const KILL_WAIT_MAX: Duration = Duration::from_secs(20);
@@ -153,13 +153,14 @@ impl NodeProcess {
     }
 
     /// Which file to look at, and its end: Kafka's log, and what the JVM itself said.
-    pub(super) fn last_words(&self) -> (PathBuf, String) {
+    pub(super) fn log_end(&self) -> LogEnd {
         let (log, console) = (tail(&self.node.log(), 25), tail(&self.node.console(), 15));
-        match (log.is_empty(), console.is_empty()) {
+        let (log, tail) = match (log.is_empty(), console.is_empty()) {
             (true, _) => (self.node.console(), console),
             (false, true) => (self.node.log(), log),
             (false, false) => (self.node.log(), format!("{log}\nand the JVM said:\n{console}")),
-        }
+        };
+        LogEnd { node: self.node.name(), log, tail }
     }
 
     /// When the kernel says that it started, in clock ticks since boot: with the pid it names one process for good.

@@ -58,9 +58,7 @@ fn admin(servers: &str) -> Result<AdminClient, ClusterError> {
 fn first_dead(nodes: &mut [NodeProcess]) -> Result<Option<ClusterError>, ClusterError> {
     for process in nodes {
         if let Some(status) = process.ended()? {
-            let (log, tail) = process.last_words();
-            let node = process.node.name();
-            return Ok(Some(ClusterError::NodeDied { node, status: status.to_string(), log, tail }));
+            return Ok(Some(ClusterError::NodeDied { status: status.to_string(), end: Box::new(process.log_end()) }));
         }
     }
     Ok(None)
@@ -73,6 +71,5 @@ fn not_ready(nodes: &[NodeProcess], missing: Vec<i32>, last: String, timeout: Du
         if all { process.node.role == Role::Controller } else { missing.contains(&process.node.id) }
     };
     let process = nodes.iter().find(to_blame).expect("there is a process for each node");
-    let (log, tail) = process.last_words();
-    ClusterError::NotReady { missing, waited_s: timeout.as_secs(), last, node: process.node.name(), log, tail }
+    ClusterError::NotReady { missing, waited_s: timeout.as_secs(), last, end: Box::new(process.log_end()) }
 }

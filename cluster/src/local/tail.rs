@@ -33,7 +33,7 @@ mod tests {
     #[test]
     fn the_last_lines_in_order() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), (0..100_000).map(|i| format!("line {i}\n")).collect::<String>()).unwrap();
+        std::fs::write(file.path(), (0..100_000).map(|i| format!("line {i}")).collect::<Vec<_>>().join("\n")).unwrap();
         assert_eq!(tail(file.path(), 2), "line 99998\nline 99999");
         assert_eq!(tail(Path::new("/nonexistent"), 2), "");
     }
