@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout, reason = "the figure is what this program is for")]
 
 use std::error::Error;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ackmark_client::{ClientProperties, DeliveryBatch, ErrorCode, EventSink, LogSink, MessageBatch, RawProducer};
@@ -41,6 +41,15 @@ impl EventSink for Count<'_> {
     }
 }
 
+/// Ends the delivery thread however the sending ends.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let (settings, arguments): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|arg| arg.contains('='));
     let [bootstrap, topic, count, size, rest @ ..] = &arguments[..] else {
@@ -56,13 +65,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let producer = RawProducer::new(&properties, LogSink::new(|line| eprintln!("{}", line.message)))?;
     let topic = producer.topic(topic)?;
     let payload = vec![b'x'; size];
-    let (done, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (done, failed, stop) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
 
     let start = Instant::now();
     std::thread::scope(|scope| {
+        let _stop = SetOnDrop(&stop);
         scope.spawn(|| {
             let mut sink = Count { done: &done, failed: &failed };
-            while done.load(Ordering::Acquire) < count {
+            while done.load(Ordering::Acquire) < count && !stop.load(Ordering::Acquire) {
                 producer.poll_events(Duration::from_millis(100), &mut sink);
             }
         });
@@ -72,19 +82,25 @@ fn main() -> Result<(), Box<dyn Error>> {
             for i in first..count.min(first + RUN as u64) {
                 batch.push(&payload, None, i);
             }
-            loop {
-                producer.produce_run(&topic, run as i32 % partitions, &mut batch);
-                batch.retain_rejected();
-                if batch.is_empty() {
-                    break;
+            while let Some(code) = producer.produce_run(&topic, run as i32 % partitions, &mut batch).first_error() {
+                if code != ErrorCode::QUEUE_FULL {
+                    return Err(format!("a message was refused: {code}; {}", code.cure()));
                 }
+                batch.retain_rejected();
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
-        producer.flush(Duration::from_mins(5));
-    });
+        if producer.flush(Duration::from_mins(5)) { Ok(()) } else { Err("not flushed in 5 min".to_owned()) }
+    })?;
+    if failed.load(Ordering::Relaxed) > 0 {
+        return Err(format!(
+            "{} messages were not delivered; check the topic's partitions",
+            failed.load(Ordering::Relaxed)
+        )
+        .into());
+    }
     let seconds = start.elapsed().as_secs_f64();
     println!("{:.0}", count as f64 / seconds);
-    eprintln!("{count} messages of {size} B in {seconds:.2} s, {} failed", failed.load(Ordering::Relaxed));
+    eprintln!("{count} messages of {size} B in {seconds:.2} s");
     Ok(())
 }
