@@ -1,0 +1,191 @@
+//! Small runs with a real ledger and logs made by hand.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::sync::Arc;
+
+use ackmark_ledger::{
+    DeliveryLedger, Identity, LedgerReader, ReservedMarks, SendLedger, State, StreamStart, TransactionLog, create,
+};
+use ackmark_schema::{
+    anomaly::Class,
+    manifest::{Manifest, ProducerEntry, Stream, TopicStart},
+    profile,
+    promise::{Acks, Basis, Promise},
+    record::{Header, body_checksum},
+    report::verify::{Examined, Isolation},
+    version::SchemaId,
+};
+use ackmark_verifier::{
+    accounting::PartitionAccount,
+    evidence::{Case, Evidence, Look, ScanAccounts, weigh},
+    observation::{Observation, Record},
+};
+
+pub(crate) const RUN: u32 = 77;
+pub(crate) const TOPIC: &str = "t";
+
+pub(crate) fn basis(transactional: bool) -> Basis {
+    Basis {
+        acks: Acks::All,
+        idempotence: true,
+        transactional,
+        retries: 5,
+        max_in_flight: 5,
+        replication_factor: 3,
+        min_insync_replicas: 2,
+        unclean_leader_election: false,
+    }
+}
+
+/// Stream `producer * partitions + partition` for each producer and partition.
+pub(crate) fn manifest(producers: u32, partitions: u32, transactional: bool) -> Manifest {
+    let entry = |producer| ProducerEntry {
+        producer,
+        transactional_id: transactional.then(|| format!("id-{producer}")),
+        incarnations: vec![0],
+        streams: (0..partitions)
+            .map(|partition| Stream { stream: producer * partitions + partition, topic: 0, partition })
+            .collect(),
+    };
+    Manifest {
+        schema: SchemaId::default(),
+        run: RUN,
+        started: "2026-01-01T00:00:00Z".parse().unwrap(),
+        bootstrap_servers: "localhost:1".into(),
+        cluster_id: None,
+        profile: profile::built_in().remove(3),
+        properties: Vec::new(),
+        promise: Promise::derive(basis(transactional), &[]),
+        topics: vec![TopicStart { name: TOPIC.into(), start_offsets: vec![0; partitions as usize] }],
+        producers: (0..producers).map(entry).collect(),
+        simulated: false,
+    }
+}
+
+/// A producer's ledgers.
+pub(crate) struct Sender {
+    pub(crate) send: SendLedger,
+    pub(crate) delivery: DeliveryLedger,
+    pub(crate) transactions: Option<TransactionLog>,
+}
+
+/// A run in a temporary folder.
+pub(crate) struct World {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) manifest: Manifest,
+    pub(crate) senders: Vec<Sender>,
+}
+
+impl World {
+    pub(crate) fn new(producers: u32, partitions: u32, transactional: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = manifest(producers, partitions, transactional);
+        let senders = manifest
+            .producers
+            .iter()
+            .map(|producer| {
+                let identity = Identity { run: RUN, producer: producer.producer, incarnation: 0 };
+                let streams: Vec<_> =
+                    producer.streams.iter().map(|s| StreamStart { stream: s.stream, first_sequence: 0 }).collect();
+                let (send, delivery) = create(folder.path(), identity, &streams).unwrap();
+                let transactions = transactional.then(|| TransactionLog::create(folder.path(), identity).unwrap());
+                Sender { send, delivery, transactions }
+            })
+            .collect();
+        Self { folder, manifest, senders }
+    }
+
+    /// Reserves one message per state.
+    pub(crate) fn send(&mut self, producer: usize, slot: usize, states: &[State]) {
+        let sender = &mut self.senders[producer];
+        let range = sender.send.reserve(slot, states.len() as u64).unwrap();
+        for (sequence, state) in range.zip(states) {
+            sender.delivery.mark(slot, sequence, 1, *state).unwrap();
+        }
+    }
+
+    pub(crate) fn account(&self, partition: u32, log: &[Option<Vec<u8>>]) -> PartitionAccount {
+        let marks = Arc::new(ReservedMarks::open(self.folder.path(), &self.manifest).unwrap());
+        let mut account = PartitionAccount::new(&self.manifest, 0, partition, 0, marks);
+        let records: Vec<_> =
+            (0..).zip(log).map(|(offset, value)| Record { offset, value: value.as_deref() }).collect();
+        for slice in records.chunks(7) {
+            account.observe(&Observation::Records(slice), &mut ());
+        }
+        account.observe(&Observation::LogStart(0), &mut ());
+        account.observe(&Observation::LastStableOffset(log.len() as i64), &mut ());
+        account.observe(&Observation::End(log.len() as i64), &mut ());
+        account
+    }
+
+    /// A whole scan of one log per partition.
+    pub(crate) fn scan(&self, isolation: Isolation, logs: &[Vec<Option<Vec<u8>>>]) -> ScanAccounts {
+        let partitions = (0..).zip(logs).map(|(partition, log)| self.account(partition, log)).collect();
+        ScanAccounts { isolation, incomplete: None, partitions, sightings: None }
+    }
+
+    pub(crate) fn weigh(&self, scans: &[ScanAccounts]) -> Evidence {
+        let ledger = LedgerReader::open(self.folder.path(), &self.manifest).unwrap();
+        let acknowledged = ledger.counts().acknowledged > 0;
+        weigh(&Case { manifest: &self.manifest, ledger: &ledger, scans, acknowledged, unfenced: None })
+    }
+}
+
+pub(crate) fn header(stream: u32, sequence: u64, attempt: u16) -> Header {
+    Header {
+        run: RUN,
+        stream,
+        sequence,
+        attempt,
+        incarnation: 0,
+        transaction: 0,
+        intended_ns: 0,
+        send_delay_us: 0,
+        sentinel: false,
+        source: None,
+    }
+}
+
+pub(crate) fn value(header: &Header) -> Vec<u8> {
+    let body = [header.sequence as u8; 10];
+    let mut value = vec![0; header.encoded_len()];
+    value.extend_from_slice(&body);
+    header.encode(&mut value, body_checksum(&body));
+    value
+}
+
+pub(crate) fn message(stream: u32, sequence: u64, attempt: u16) -> Option<Vec<u8>> {
+    Some(value(&header(stream, sequence, attempt)))
+}
+
+pub(crate) fn corrupt(mut value: Option<Vec<u8>>) -> Option<Vec<u8>> {
+    if let Some(last) = value.as_mut().and_then(|value| value.last_mut()) {
+        *last ^= 1;
+    }
+    value
+}
+
+/// The exact count of a class.
+pub(crate) fn count(evidence: &Evidence, class: Class) -> u64 {
+    match &evidence.looks[&class] {
+        Look::Counted(tally) => tally.count(),
+        other => panic!("{class:?} was not counted: {other:?}"),
+    }
+}
+
+/// All classes that were counted above zero.
+pub(crate) fn counts(evidence: &Evidence) -> Vec<(Class, u64)> {
+    let count = |class| match &evidence.looks[&class] {
+        Look::Counted(tally) if tally.count() > 0 => Some((class, tally.count())),
+        _ => None,
+    };
+    Class::ALL.into_iter().filter_map(count).collect()
+}
+
+pub(crate) fn counted(examined: &Examined) -> Option<u64> {
+    match examined {
+        Examined::Counted(count) => Some(*count),
+        Examined::NotExamined { .. } => None,
+    }
+}
