@@ -130,7 +130,7 @@ pub struct PartitionOffsets {
 pub struct AdminClient {
     queue: Mutex<Queue>,
     handle: Arc<Handle>,
-    /// Asked for brokers only, so it never knows a topic: see [`requests::metadata`].
+    /// Asked for brokers only, so it never knows a topic: see `requests::metadata`.
     topicless: Arc<Handle>,
     /// Errors of both clients. Without these queues librdkafka would log each; what matters of them comes
     /// as the answer of the request at hand.
