@@ -2,8 +2,8 @@
 //!
 //! [`ClientProperties`] is an ordered map of librdkafka's properties, each with its origin. A name and its
 //! alias (`acks`, `request.required.acks`) are one entry, under the name that Kafka's own clients use
-//! where there is one. [`ClientProperties::producer_in_effect`] and the clients themselves read the values back from a client, after
-//! librdkafka's own adjustments (for one, idempotence sets acks, retries and in-flight requests).
+//! where there is one. [`ClientProperties::producer_in_effect`] and the clients themselves read values back
+//! after librdkafka's own adjustments (for one, idempotence sets acks, retries and in-flight requests).
 //!
 //! Limits: a property that librdkafka does not print in its table of properties (internal test hooks)
 //! can be set but is not read back.
