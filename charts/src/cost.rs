@@ -45,6 +45,7 @@ pub(crate) fn draw(result: &RunResult, phase: &str, with_claims: bool) -> Result
         axis: "delivered messages per second, relative to at-most-once",
         tick: numbers::tick,
         row_height: 46.0,
+        bars: true,
     });
     let costs_height = costs.as_ref().map_or(0.0, Panel::height);
     let body = costs_height + claims.iter().map(ClaimPanel::height).sum::<f64>();
@@ -155,14 +156,12 @@ impl<'a> ClaimPanel<'a> {
         let sound = low.is_finite() && high.is_finite() && low >= 0.0 && high > low;
         Panel {
             rows: &self.rows,
-            mark: sound.then(|| Mark {
-                from: low,
-                to: high,
-                name: format!("claimed {}×", numbers::ratios(low, high)),
-            }),
+            mark: sound
+                .then(|| Mark { from: low, to: high, name: format!("claimed {}×", numbers::ratios(low, high)) }),
             axis: "ratio of delivered messages per second",
             tick: numbers::tick,
             row_height: 50.0,
+            bars: false,
         }
     }
 

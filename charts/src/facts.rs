@@ -5,6 +5,7 @@ use ackmark_schema::{
     report::Ending,
     result::{Comparison, Estimate, Provider, RunResult, Steadiness, Summary, Trial},
     scenario::{Arrivals, Load, Payload, Size},
+    units::{Bytes, Rate},
 };
 
 use crate::numbers;
@@ -13,10 +14,10 @@ use crate::numbers;
 pub(crate) fn conditions(result: &RunResult) -> String {
     let scenario = &result.scenario;
     let mut parts = vec![format!("Run {}", result.id), kafka(result)];
-    let topic = basis(result).map_or(
-        (scenario.topic.replication_factor, scenario.topic.min_insync_replicas),
-        |basis| (basis.replication_factor, basis.min_insync_replicas),
-    );
+    let topic = basis(result)
+        .map_or((scenario.topic.replication_factor, scenario.topic.min_insync_replicas), |basis| {
+            (basis.replication_factor, basis.min_insync_replicas)
+        });
     parts.push(format!("replication factor {}, min.insync.replicas {}", topic.0, topic.1));
     parts.push(format!("{}, {}", message(result), numbers::of(scenario.topic.partitions.into(), "partition")));
     parts.push(numbers::of(scenario.producer.count.into(), "producer"));
@@ -44,9 +45,11 @@ fn kafka(result: &RunResult) -> String {
 
 fn message(result: &RunResult) -> String {
     let size = match result.scenario.message.size {
-        Size::Fixed(size) => format!("{size} messages"),
-        Size::Uniform(size) => format!("{}–{} messages", size.min, size.max),
-        Size::LogNormal(size) => format!("{}–{} messages, median {}", size.min, size.max, size.median),
+        Size::Fixed(size) => format!("{} messages", bytes(size)),
+        Size::Uniform(size) => format!("{} to {} messages", bytes(size.min), bytes(size.max)),
+        Size::LogNormal(size) => {
+            format!("{} to {} messages, median {}", bytes(size.min), bytes(size.max), bytes(size.median))
+        }
     };
     let payload = match &result.scenario.message.payload {
         Payload::Random => "random".into(),
@@ -55,6 +58,13 @@ fn message(result: &RunResult) -> String {
         Payload::Samples(_) => "samples".into(),
     };
     format!("{size} ({payload})")
+}
+
+/// `1 KiB`, with a non-breaking space.
+fn bytes(size: Bytes) -> String {
+    let text = size.to_string();
+    let digits = text.trim_end_matches(char::is_alphabetic);
+    format!("{digits}\u{a0}{}", &text[digits.len()..])
 }
 
 /// What a reader must know before anything else.
@@ -170,9 +180,9 @@ pub(crate) fn offered(result: &RunResult, phase: &str) -> String {
         Arrivals::Constant => "evenly spaced",
         Arrivals::Poisson => "Poisson arrivals",
     };
-    let fixed = rate.messages.map(ackmark_schema::units::Rate::as_f64);
+    let fixed = rate.messages.map(Rate::as_f64);
     match result.rates.get(phase).copied().or(fixed).filter(|rate| rate.is_finite()) {
-        Some(per_s) => format!("{} messages/s, {arrivals}", numbers::short(per_s)),
+        Some(per_s) => format!("{} messages/s, {arrivals}", numbers::tick(per_s)),
         None => format!("a share of the slowest profile's maximum, {arrivals}"),
     }
 }

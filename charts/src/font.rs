@@ -1,7 +1,7 @@
 //! The bundled font: how wide a text is, and how to break or cut it to fit.
 //!
 //! Model: the font's layout tables are stripped, so a text is as wide as the sum of its advances. A
-//! viewer of the SVG without DejaVu Sans falls back to Verdana, whose widths differ by a few per cent.
+//! viewer of the SVG without `DejaVu` Sans falls back to Verdana, whose widths differ by a few per cent.
 
 use std::sync::{Arc, LazyLock};
 
@@ -58,11 +58,24 @@ impl Face {
         String::new()
     }
 
-    /// `text` in lines no wider than `width`, broken between words, inside of words that are too long; what
+    /// `text`, or its beginning and its end: names that differ in their last letters stay apart.
+    pub(crate) fn fit_ends(self, text: &str, width: f64) -> String {
+        let letters: Vec<char> = text.chars().collect();
+        let shortened = |kept: usize| -> String {
+            let (head, tail) = (&letters[..kept.div_ceil(2)], &letters[letters.len() - kept / 2..]);
+            head.iter().chain([&ELLIPSIS]).chain(tail).collect()
+        };
+        if self.width(text) <= width {
+            return text.to_owned();
+        }
+        (0..letters.len()).rev().map(shortened).find(|text| self.width(text) <= width).unwrap_or_default()
+    }
+
+    /// `text` in lines no wider than `width`, broken at spaces (not at non-breaking ones), inside of words that are too long; what
     /// does not fit `lines_max` lines is cut with an ellipsis.
     pub(crate) fn wrap(self, text: &str, width: f64, lines_max: usize) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
-        for word in text.split_whitespace().flat_map(|word| self.pieces(word, width)) {
+        for word in text.split(' ').filter(|word| !word.is_empty()).flat_map(|word| self.pieces(word, width)) {
             match lines.last_mut() {
                 Some(line) if self.width(&format!("{line} {word}")) <= width => {
                     line.push(' ');
@@ -150,6 +163,10 @@ mod tests {
         assert!(cut[1].ends_with(ELLIPSIS) && BODY.width(&cut[1]) <= 100.0, "{cut:?}");
         assert_eq!(BODY.fit("short", 100.0), "short");
         assert!(BODY.fit("much too long for it", 60.0).ends_with(ELLIPSIS));
+        let ends = BODY.fit_ends("a-long-name-1", 60.0);
+        assert!(ends.starts_with('a') && ends.ends_with('1') && BODY.width(&ends) <= 60.0, "{ends}");
+        assert_eq!(BODY.fit_ends("short", 100.0), "short");
+        assert_eq!(BODY.fit_ends("short", 0.0), "");
         assert!(BODY.wrap("", 10.0, 2).is_empty());
     }
 }

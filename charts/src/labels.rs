@@ -28,7 +28,7 @@ pub(crate) fn draw(canvas: &Canvas, labels: &[Label], (left, right): (f64, f64),
         canvas.path(&[label.end, (left - 8.0, y), (left, y)], SHADE, 0.7, 0.8);
         canvas.marker(label.style.marker, (left + 7.0, y), 5.0, label.style.colour, false);
         let name = BODY.bold();
-        canvas.text((left + INDENT, y - 8.5), &name.face.fit(&label.name, width), name);
+        canvas.text((left + INDENT, y - 8.5), &name.face.fit_ends(&label.name, width), name);
         canvas.text((left + INDENT, y + 8.5), &SMALL.face.fit(&label.note, width), SMALL);
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn draw(result: &RunResult, phase: &str) -> Result<Drawing, String> {
         result,
         title: title(result, phase, &curves),
         lead: format!(
-            "Percentiles of latency from the intended send time to the delivery report, open loop at {}; bars: 95 % \
+            "Percentiles of latency from the intended send time to the delivery report, open loop at {}; bars: 95\u{a0}% \
              intervals. A curve stops where its sample carries no further.",
             facts::offered(result, phase)
         ),
@@ -75,11 +75,11 @@ impl<'a> Curve<'a> {
             .iter()
             .filter_map(|point| Some((position(point.percentile)?, visible(point.value_us))))
             .collect();
-        if points.is_empty() {
-            let known = percentiles.iter().filter_map(|entry| Some((position(entry.percentile)?, visible(entry.value_us?))));
-            points = known.collect();
-        }
+        let known =
+            percentiles.iter().filter_map(|entry| Some((position(entry.percentile)?, visible(entry.value_us?))));
+        points.extend(known);
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        points.dedup_by(|a, b| (a.0 - b.0).abs() < 1e-9);
         (!points.is_empty()).then(|| Self {
             profile: &summary.profile,
             style: palette::style(facts::position(result, &summary.profile)),
@@ -102,11 +102,9 @@ impl<'a> Curve<'a> {
         if !self.acknowledged {
             return "written to socket, not acknowledged".into();
         }
-        let figures = HEADLINES.iter().rev().filter_map(|percentile| Some((percentile, self.value(*percentile)?)));
-        let texts: Vec<String> = figures
-            .filter(|(percentile, _)| **percentile != 90.0)
-            .map(|(percentile, value)| format!("p{percentile} {}", numbers::latency(value)))
-            .collect();
+        let figures = [50.0, 99.0].into_iter().filter_map(|percentile| Some((percentile, self.value(percentile)?)));
+        let texts: Vec<String> =
+            figures.map(|(percentile, value)| format!("p{percentile} {}", numbers::latency(value))).collect();
         texts.join(", ")
     }
 
@@ -149,8 +147,7 @@ fn title(result: &RunResult, phase: &str, curves: &[Curve]) -> String {
 }
 
 fn notes(curves: &[Curve]) -> Vec<String> {
-    let names: Vec<&str> =
-        curves.iter().filter(|curve| !curve.acknowledged).map(|curve| curve.profile).collect();
+    let names: Vec<&str> = curves.iter().filter(|curve| !curve.acknowledged).map(|curve| curve.profile).collect();
     if names.is_empty() {
         return Vec::new();
     }
@@ -166,7 +163,8 @@ fn plot(canvas: &Canvas, curves: &[Curve], top: f64, height: f64) {
     let all = || curves.iter().flat_map(|curve| &curve.points);
     let most_nines = all().map(|point| point.0).fold(1.0, f64::max);
     let x = Scale::from_zero(most_nines * 1.02, true, (left, right));
-    let (least, most) = all().fold((f64::INFINITY, 0.0_f64), |(low, high), point| (low.min(point.1), high.max(point.1)));
+    let (least, most) =
+        all().fold((f64::INFINITY, 0.0_f64), |(low, high), point| (low.min(point.1), high.max(point.1)));
     let y = Scale::logarithmic(least, most, (bottom, top));
 
     canvas.text((MARGIN, top - 16.0), "latency (logarithmic)", SMALL);

@@ -13,7 +13,7 @@
 //! drawn: a chart without data is skipped, with the reason. Equal results give equal bytes.
 //!
 //! Limits: linear axes start at zero, there is one y axis per panel, nothing is smoothed; PNG text is drawn
-//! with a bundled subset of DejaVu Sans, so a character outside of Latin is drawn as `□`.
+//! with a bundled subset of `DejaVu` Sans, so a character outside of Latin is drawn as `□`.
 
 mod canvas;
 mod cost;
@@ -136,10 +136,7 @@ fn drawings(result: &RunResult, folder: &Path) -> Vec<(String, Result<Drawing, S
     add("throughput", &maxima, &|phase, _| throughput::draw(result, phase));
     add("cost", &maxima, &|phase, first| cost::draw(result, phase, first));
     add("latency", &rates, &|phase, _| latency::draw(result, phase));
-    drawings.push((
-        "timeline".into(),
-        timeline::draw(result, folder, maxima.first().copied(), rates.first().copied()),
-    ));
+    drawings.push(("timeline".into(), timeline::draw(result, folder, maxima.first().copied(), rates.first().copied())));
     drawings.push(("verdicts".into(), verdicts::draw(result)));
     drawings
 }

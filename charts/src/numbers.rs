@@ -1,4 +1,6 @@
 //! Numbers as charts print them: three significant figures, counts exact as long as they fit.
+//!
+//! A number and its unit are joined by a non-breaking space.
 
 /// Three significant figures with a decimal suffix: `812`, `4.05k`, `412k`, `1.25M`.
 pub(crate) fn short(value: f64) -> String {
@@ -66,23 +68,26 @@ pub(crate) fn count(count: u64) -> String {
     if count < 10_000_000 { exact(count) } else { short(count as f64) }
 }
 
-/// A latency: `850 µs`, `12.3 ms`, `1.53 s`.
+/// A latency, measured in whole microseconds: `850 µs`, `12.3 ms`, `1.53 s`.
 pub(crate) fn latency(us: f64) -> String {
+    if us < 1.0 {
+        return "<1\u{a0}µs".into();
+    }
     if rounded(us) < 1e3 {
-        return format!("{} µs", tick(us));
+        return format!("{}\u{a0}µs", tick(us));
     }
     if rounded(us) < 1e6 {
-        return format!("{} ms", significant(us / 1e3));
+        return format!("{}\u{a0}ms", significant(us / 1e3));
     }
-    format!("{} s", if us < 1e9 { significant(us / 1e6) } else { short(us / 1e6) })
+    format!("{}\u{a0}s", if us < 1e9 { significant(us / 1e6) } else { short(us / 1e6) })
 }
 
 /// A latency on an axis: `1 ms`, `50 ms`.
 pub(crate) fn latency_tick(us: f64) -> String {
     match us {
-        us if us < 1e3 => format!("{} µs", tick(us)),
-        us if us < 1e6 => format!("{} ms", tick(us / 1e3)),
-        us => format!("{} s", tick(us / 1e6)),
+        us if us < 1e3 => format!("{}\u{a0}µs", tick(us)),
+        us if us < 1e6 => format!("{}\u{a0}ms", tick(us / 1e3)),
+        us => format!("{}\u{a0}s", tick(us / 1e6)),
     }
 }
 
@@ -111,7 +116,7 @@ pub(crate) fn ratios(low: f64, high: f64) -> String {
 pub(crate) fn bytes_per_s(value: f64) -> String {
     let text = short(value);
     let digits = text.trim_end_matches(char::is_alphabetic);
-    format!("{digits} {}B/s", &text[digits.len()..])
+    format!("{digits}\u{a0}{}B/s", &text[digits.len()..])
 }
 
 /// A noun in the right number: `1 trial`, `6 trials`.
@@ -121,7 +126,7 @@ pub(crate) fn of(count: u64, noun: &str) -> String {
 
 /// A confidence: `96.9 %`.
 pub(crate) fn percent(share: f64) -> String {
-    format!("{} %", tick((share * 1e3).round() / 10.0))
+    format!("{}\u{a0}%", tick((share * 1e3).round() / 10.0))
 }
 
 #[cfg(test)]
@@ -130,24 +135,27 @@ mod tests {
 
     #[test]
     fn numbers_read_as_people_write_them() {
-        assert_eq!([0.0, 7.0, 812.4, 999.6, 4050.0, 412_345.0, 999_999.0, 1.25e6, 3e9].map(short), [
-            "0", "7", "812", "1.00k", "4.05k", "412k", "1.00M", "1.25M", "3.00G"
-        ]);
+        assert_eq!(
+            [0.0, 7.0, 812.4, 999.6, 4050.0, 412_345.0, 999_999.0, 1.25e6, 3e9].map(short),
+            ["0", "7", "812", "1.00k", "4.05k", "412k", "1.00M", "1.25M", "3.00G"]
+        );
         assert_eq!(short(1e25), "1.0e25");
         assert_eq!([0.0, 0.5, 2e3, 400e3, 2.5e6].map(tick), ["0", "0.5", "2k", "400k", "2.5M"]);
         assert_eq!([0, 999, 1_000, 12_345_678].map(exact), ["0", "999", "1,000", "12,345,678"]);
         assert_eq!(count(9_999_999), "9,999,999");
         assert_eq!(count(12_345_678), "12.3M");
-        assert_eq!([1.0, 850.0, 999.7, 12_345.0, 1.53e6, 60e6].map(latency), [
-            "1 µs", "850 µs", "1.00 ms", "12.3 ms", "1.53 s", "60.0 s"
-        ]);
-        assert_eq!([20.0, 1e3, 50e3, 1e6].map(latency_tick), ["20 µs", "1 ms", "50 ms", "1 s"]);
-        assert_eq!([0.0, 0.714, 1.0, 12.34, 0.0123, 4567.0].map(ratio), [
-            "0.00×", "0.71×", "1.00×", "12.3×", "0.012×", "4.57k×"
-        ]);
+        assert_eq!(
+            [1.0, 850.0, 999.7, 12_345.0, 1.53e6, 60e6].map(latency),
+            ["1\u{a0}µs", "850\u{a0}µs", "1.00\u{a0}ms", "12.3\u{a0}ms", "1.53\u{a0}s", "60.0\u{a0}s"]
+        );
+        assert_eq!([20.0, 1e3, 50e3, 1e6].map(latency_tick), ["20\u{a0}µs", "1\u{a0}ms", "50\u{a0}ms", "1\u{a0}s"]);
+        assert_eq!(
+            [0.0, 0.714, 1.0, 12.34, 0.0123, 4567.0].map(ratio),
+            ["0.00×", "0.71×", "1.00×", "12.3×", "0.012×", "4.57k×"]
+        );
         assert_eq!(ratios(0.68, 0.741), "0.68–0.74");
-        assert_eq!(bytes_per_s(402.3e6), "402 MB/s");
+        assert_eq!(bytes_per_s(402.3e6), "402\u{a0}MB/s");
         assert_eq!([1, 6].map(|n| of(n, "trial")), ["1 trial", "6 trials"]);
-        assert_eq!(percent(0.96875), "96.9 %");
+        assert_eq!(percent(0.96875), "96.9\u{a0}%");
     }
 }

@@ -52,6 +52,8 @@ pub(crate) struct Panel<'a> {
     pub(crate) axis: &'a str,
     pub(crate) tick: fn(f64) -> String,
     pub(crate) row_height: f64,
+    /// Whether values are bars; otherwise they are marks, so that a shaded range stays in sight.
+    pub(crate) bars: bool,
 }
 
 impl Panel<'_> {
@@ -81,9 +83,9 @@ impl Panel<'_> {
         self.draw_axis(canvas, &scale, (rows_top, bottom));
         for (at, row) in self.rows.iter().enumerate() {
             let y = rows_top + self.row_height * (at as f64 + 0.5);
-            canvas.text((MARGIN, y - 9.0), &name_ink.face.fit(&row.name, names + 1.0), name_ink);
+            canvas.text((MARGIN, y - 9.0), &name_ink.face.fit_ends(&row.name, names + 1.0), name_ink);
             canvas.text((MARGIN, y + 9.0), &SMALL.face.fit(&row.note, names + 1.0), SMALL);
-            draw_bar(canvas, row, &scale, y);
+            draw_row(canvas, row, &scale, y, self.bars);
             let x = WIDTH - MARGIN - figures.ceil();
             canvas.text((x, y - 9.0), &name_ink.face.fit(&row.figure, figures + 1.0), name_ink);
             canvas.text((x, y + 9.0), &SMALL.face.fit(&row.figure_note, figures + 1.0), SMALL);
@@ -134,8 +136,10 @@ impl Panel<'_> {
     }
 }
 
-fn draw_bar(canvas: &Canvas, row: &Row, scale: &Scale, y: f64) {
-    if let Some(value) = row.bar {
+fn draw_row(canvas: &Canvas, row: &Row, scale: &Scale, y: f64, bars: bool) {
+    if let Some(value) = row.bar
+        && bars
+    {
         let (from, to) = ((scale.at(0.0), y - BAR / 2.0), (scale.at(value), y + BAR / 2.0));
         canvas.rectangle(from, to, row.style.colour, 0.35);
         canvas.line((to.0, from.1), to, row.style.colour, 3.0);
@@ -149,6 +153,11 @@ fn draw_bar(canvas: &Canvas, row: &Row, scale: &Scale, y: f64) {
     }
     if let Some((low, high)) = row.interval {
         canvas.whisker((scale.at(low), scale.at(high)), y, INK);
+    }
+    if let Some(value) = row.bar
+        && !bars
+    {
+        canvas.marker(row.style.marker, (scale.at(value), y), 7.0, row.style.colour, false);
     }
 }
 

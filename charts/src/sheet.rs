@@ -58,8 +58,7 @@ impl Sheet<'_> {
         let drawable = |text: &str| font::drawable(text);
         let wrap = |ink: Ink, text: &str, lines: usize| ink.face.wrap(&drawable(text), INNER, lines);
         let title = wrap(TITLE, &self.title, 4);
-        let notices: Vec<String> =
-            facts::notices(self.result).iter().flat_map(|text| wrap(NOTICE, text, 2)).collect();
+        let notices: Vec<String> = facts::notices(self.result).iter().flat_map(|text| wrap(NOTICE, text, 2)).collect();
         let lead = wrap(LEAD, &self.lead, 4);
         let mut foot: Vec<String> = self.notes.iter().flat_map(|note| wrap(SMALL, note, 4)).collect();
         foot.extend(wrap(SMALL, &facts::conditions(self.result), 5));
@@ -67,7 +66,7 @@ impl Sheet<'_> {
         let top = 18.0 + TITLE_LINE * title.len() as f64 + LINE * (notices.len() + lead.len()) as f64 + GAP;
         let foot_top = top + body + 14.0;
         let height = (foot_top + FOOT_LINE * foot.len() as f64 + 14.0).ceil();
-        let description = [&[self.lead.clone()], &self.figures[..], &foot[..]].concat().join(". ");
+        let description = [std::slice::from_ref(&self.lead), &self.figures[..], &foot[..]].concat().join(". ");
         let svg = canvas::svg(WIDTH, height, &drawable(&self.title), &drawable(&description), |canvas| {
             let mut y = 18.0;
             let mut lines = |lines: &[String], ink: Ink, height: f64| {

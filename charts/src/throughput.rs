@@ -23,6 +23,7 @@ pub(crate) fn draw(result: &RunResult, phase: &str) -> Result<Drawing, String> {
         axis: "delivered messages per second, median of trials (k = thousand, M = million)",
         tick: numbers::tick,
         row_height: 58.0,
+        bars: true,
     };
     let sheet = Sheet {
         result,

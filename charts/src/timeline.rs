@@ -89,8 +89,9 @@ pub(crate) fn draw(
     let sheet = Sheet {
         result,
         title: if findings.is_empty() { "No measured second to report".into() } else { findings.join("; ") },
-        lead: "One point per second. Strong: the trial with the median figure; faint: the other trials; shaded: warm-up."
-            .into(),
+        lead:
+            "One point per second. Strong: the trial with the median figure; faint: the other trials; shaded: warm-up."
+                .into(),
         figures: panels.iter().flat_map(|panel| panel.series.iter().map(|series| panel.words(series))).collect(),
         notes: notes.into_iter().collect(),
     };
@@ -213,7 +214,10 @@ impl<'a> Panel<'a> {
                     Some((values[0] / median, series.profile))
                 });
                 let (share, profile) = shares.min_by(|a, b| a.0.total_cmp(&b.0))?;
-                Some(format!("Slowest second: {:.0} % of its trial's median throughput ({profile})", share * 100.0))
+                Some(format!(
+                    "Slowest second: {:.0}\u{a0}% of its trial's median throughput ({profile})",
+                    share * 100.0
+                ))
             }
             Quantity::Latency => {
                 let worst = self.series.iter().flat_map(|series| {
@@ -231,7 +235,8 @@ impl<'a> Panel<'a> {
         canvas.text((MARGIN, top - 18.0), &self.name(), BODY.bold());
         let lines = || self.series.iter().flat_map(|series| series.others.iter().chain([&series.representative]));
         let points = || lines().flat_map(|line| line.stretches.iter().flatten());
-        let x = Scale::from_zero(points().map(|point| point.0).fold(0.0, f64::max), true, (left, right));
+        let last = points().map(|point| point.0).fold(0.0, f64::max);
+        let x = Scale::from_zero(last + 0.5, true, (left, right));
         let y = match self.quantity {
             Quantity::Throughput => {
                 Scale::from_zero(points().map(|point| point.1).fold(0.0, f64::max), false, (bottom, top))
@@ -247,7 +252,8 @@ impl<'a> Panel<'a> {
         }
         for tick in y.ticks() {
             canvas.line((left, y.at(tick)), (right, y.at(tick)), GRID, 1.0);
-            let label = if self.quantity == Quantity::Latency { numbers::latency_tick(tick) } else { numbers::tick(tick) };
+            let label =
+                if self.quantity == Quantity::Latency { numbers::latency_tick(tick) } else { numbers::tick(tick) };
             canvas.text((left - 8.0, y.at(tick)), &label, SMALL.at(Anchor::Right));
         }
         for tick in x.ticks() {
@@ -328,7 +334,8 @@ fn thinned(points: &[Point]) -> Vec<Point> {
         .chunks(points.len().div_ceil(POINTS_MAX / 2))
         .flat_map(|chunk| {
             let by_value = |a: &&Point, b: &&Point| a.1.total_cmp(&b.1);
-            let mut ends: Vec<Point> = chunk.iter().min_by(by_value).into_iter().chain(chunk.iter().max_by(by_value)).copied().collect();
+            let mut ends: Vec<Point> =
+                chunk.iter().min_by(by_value).into_iter().chain(chunk.iter().max_by(by_value)).copied().collect();
             ends.sort_by(|a, b| a.0.total_cmp(&b.0));
             ends
         })
@@ -356,10 +363,12 @@ mod tests {
             schema: ackmark_schema::version::SchemaId::default(),
             started: jiff::Timestamp::UNIX_EPOCH,
             measured_from_s: 1.0,
-            seconds: vec![second(0.0, Some(9)), second(1.0, None), second(2.0, Some(0)), Second {
-                length_s: 0.1,
-                ..second(3.0, Some(7))
-            }],
+            seconds: vec![
+                second(0.0, Some(9)),
+                second(1.0, None),
+                second(2.0, Some(0)),
+                Second { length_s: 0.1, ..second(3.0, Some(7)) },
+            ],
         };
         let line = Line::new(&timeline, Quantity::Latency);
         assert_eq!(line.stretches, [vec![(0.5, 9.0)], vec![(2.5, 1.0)]]);

@@ -47,17 +47,9 @@ struct Column {
 const COLUMNS: [Column; 9] = [
     Column { name: "lost", classes: &[Class::Lost], total: Total::Acknowledged },
     Column { name: "absent when closed", classes: &[Class::AbsentWhenClosed], total: Total::Unacknowledged },
-    Column {
-        name: "duplicates",
-        classes: &[Class::DuplicateRetry, Class::DuplicateResend],
-        total: Total::InLog,
-    },
+    Column { name: "duplicates", classes: &[Class::DuplicateRetry, Class::DuplicateResend], total: Total::InLog },
     Column { name: "reordered", classes: &[Class::Reordered], total: Total::InLog },
-    Column {
-        name: "visible but aborted",
-        classes: &[Class::AbortedVisible, Class::EarlyVisible],
-        total: Total::InLog,
-    },
+    Column { name: "visible but aborted", classes: &[Class::AbortedVisible, Class::EarlyVisible], total: Total::InLog },
     Column { name: "torn", classes: &[Class::TornTransaction], total: Total::Transactions },
     Column { name: "corrupt", classes: &[Class::Corrupt], total: Total::InLog },
     Column { name: "phantom", classes: &[Class::Phantom], total: Total::InLog },
@@ -79,10 +71,13 @@ const COLUMNS: [Column; 9] = [
     },
 ];
 
-/// What a cell says, best first.
+/// What a cell says; of several classes in a column the last of these is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Sign {
     NotExamined,
+    NoClaim,
+    /// Allowed, and none found: weaker news than a promise that held.
+    NoneFound,
     Held,
     Unprovoked,
     Allowed,
@@ -91,26 +86,41 @@ enum Sign {
 }
 
 impl Sign {
-    const ALL: [Self; 6] =
-        [Self::Held, Self::Unprovoked, Self::Allowed, Self::Broken, Self::Inconclusive, Self::NotExamined];
+    const LEGEND: [Self; 7] = [
+        Self::Held,
+        Self::Unprovoked,
+        Self::Allowed,
+        Self::Broken,
+        Self::Inconclusive,
+        Self::NoClaim,
+        Self::NotExamined,
+    ];
 
     fn of(finding: &TrialFinding) -> Self {
-        match (finding.verdict, &finding.examined, finding.ruling) {
-            (Verdict::Broken, ..) => Self::Broken,
-            (_, Examined::NotExamined { .. }, _) => Self::NotExamined,
-            (Verdict::Inconclusive, ..) => Self::Inconclusive,
-            (_, _, Ruling::May | Ruling::NoClaim) | (Verdict::NotJudged, ..) => Self::Allowed,
-            (Verdict::Held, ..) => Self::Held,
-            (Verdict::HeldUnprovoked, ..) => Self::Unprovoked,
+        let count = match (&finding.verdict, &finding.examined) {
+            (Verdict::Broken, _) => return Self::Broken,
+            (_, Examined::NotExamined { .. }) => return Self::NotExamined,
+            (_, Examined::Counted(count)) => *count,
+        };
+        match (finding.verdict, finding.ruling) {
+            (Verdict::Inconclusive, _) => Self::Inconclusive,
+            (_, Ruling::NoClaim) if count == 0 => Self::NoClaim,
+            (_, Ruling::May) if count == 0 => Self::NoneFound,
+            (_, Ruling::May | Ruling::NoClaim) => Self::Allowed,
+            (Verdict::HeldUnprovoked, _) => Self::Unprovoked,
+            (Verdict::Held, _) => Self::Held,
+            // A promise that was not judged: nothing can be said of it.
+            (Verdict::NotJudged | Verdict::Broken, _) => Self::Inconclusive,
         }
     }
 
     const fn glyph(self) -> &'static str {
         match self {
             Self::NotExamined => "–",
+            Self::NoClaim => "·",
             Self::Held => "✓",
             Self::Unprovoked => "(✓)",
-            Self::Allowed => "○",
+            Self::Allowed | Self::NoneFound => "○",
             Self::Inconclusive => "?",
             Self::Broken => "✗",
         }
@@ -119,9 +129,10 @@ impl Sign {
     const fn meaning(self) -> &'static str {
         match self {
             Self::NotExamined => "not examined",
+            Self::NoClaim => "no claim",
             Self::Held => "held",
             Self::Unprovoked => "held, nothing tested it",
-            Self::Allowed => "allowed, counted",
+            Self::Allowed | Self::NoneFound => "allowed, counted",
             Self::Inconclusive => "inconclusive",
             Self::Broken => "broken",
         }
@@ -129,10 +140,10 @@ impl Sign {
 
     const fn tint(self) -> RGBColor {
         match self {
-            Self::NotExamined => RGBColor(0xf4, 0xf4, 0xf4),
+            Self::NotExamined | Self::NoClaim => RGBColor(0xf4, 0xf4, 0xf4),
             Self::Held => RGBColor(0xcf, 0xec, 0xe2),
             Self::Unprovoked => RGBColor(0xe8, 0xf5, 0xf0),
-            Self::Allowed => RGBColor(0xe3, 0xef, 0xf8),
+            Self::Allowed | Self::NoneFound => RGBColor(0xe3, 0xef, 0xf8),
             Self::Inconclusive => RGBColor(0xfb, 0xf1, 0xc4),
             Self::Broken => RGBColor(0xf6, 0xc9, 0xae),
         }
@@ -210,7 +221,9 @@ impl Cell {
         });
         let Some(count) = counts.reduce(u64::saturating_add) else { return Self::empty() };
         let sign = findings.iter().map(|finding| Sign::of(finding)).max().unwrap_or(Sign::NotExamined);
-        Self { sign, count: Some(count), of: column.total.of(verdict) }
+        // Where nothing is claimed there is nothing that the zero would be out of.
+        let of = if sign == Sign::NoClaim { None } else { column.total.of(verdict) };
+        Self { sign, count: Some(count), of }
     }
 }
 
@@ -246,11 +259,14 @@ fn words(row: &Row) -> String {
 
 fn title(result: &RunResult) -> String {
     let tested = result.verdicts.iter().map(|verdict| verdict.ledger.reserved).fold(0, u64::saturating_add);
-    let broken: Vec<String> =
-        result.verdicts.iter().flat_map(|verdict| broken(verdict).map(|what| format!("{}: {what}", verdict.profile))).collect();
+    let broken: Vec<String> = result
+        .verdicts
+        .iter()
+        .flat_map(|verdict| broken(verdict).map(|what| format!("{}: {what}", verdict.profile)))
+        .collect();
     let tested = format!("{} messages tested", numbers::count(tested));
     if let Some(first) = broken.first() {
-        let more = if broken.len() > 1 { format!(" and {} more", broken.len() - 1) } else { String::new() };
+        let more = if broken.len() > 1 { format!(" and {} more broken", broken.len() - 1) } else { String::new() };
         return format!("BROKEN: {first}{more}; {tested}");
     }
     let open = |wanted: Verdict| result.verdicts.iter().filter(|verdict| verdict.verdict == wanted).count();
@@ -259,12 +275,16 @@ fn title(result: &RunResult) -> String {
         return format!("Inconclusive, as every simulated run is; {tested}");
     }
     if inconclusive > 0 {
-        return format!("Inconclusive for {inconclusive} of {}; {tested}", numbers::of(result.verdicts.len() as u64, "profile"));
+        return format!(
+            "Inconclusive for {inconclusive} of {}; {tested}",
+            numbers::of(result.verdicts.len() as u64, "profile")
+        );
     }
     let allowed = allowed(result);
-    let found = if allowed.is_empty() { "no loss or duplicate of any kind".to_owned() } else { allowed };
-    let provoked = if open(Verdict::HeldUnprovoked) == result.verdicts.len() { ", but nothing put one to the test" } else { "" };
-    format!("Every promise held{provoked}: {found}; {tested}")
+    let found = if allowed.is_empty() { "no anomaly of any class was found".to_owned() } else { allowed };
+    let provoked =
+        if open(Verdict::HeldUnprovoked) == result.verdicts.len() { ", but nothing put one to the test" } else { "" };
+    format!("Every promise held{provoked}; {found}; {tested}")
 }
 
 /// What broke a promise: `lost 12 of 1,000,000`.
@@ -278,7 +298,7 @@ fn broken(verdict: &ProfileVerdict) -> impl Iterator<Item = String> {
     })
 }
 
-/// What occurred and was allowed: `allowed 3 duplicates (all-acks)`.
+/// What occurred and was allowed: `allowed: 3 duplicate (client retry) with all-acks`.
 fn allowed(result: &RunResult) -> String {
     let mut found: Vec<(u64, String)> = result
         .verdicts
@@ -286,15 +306,15 @@ fn allowed(result: &RunResult) -> String {
         .flat_map(|verdict| verdict.findings.iter().map(move |finding| (verdict, finding)))
         .filter_map(|(verdict, finding)| match finding.examined {
             Examined::Counted(count) if count > 0 => {
-                let text = format!("{} {} ({})", numbers::exact(count), finding.class.label(), verdict.profile);
+                let text = format!("{} {} with {}", numbers::exact(count), finding.class.label(), verdict.profile);
                 Some((count, text))
             }
             _ => None,
         })
         .collect();
-    found.sort_by(|a, b| b.0.cmp(&a.0));
+    found.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
     let texts: Vec<String> = found.into_iter().take(2).map(|(_, text)| text).collect();
-    if texts.is_empty() { String::new() } else { format!("allowed {}", texts.join(", ")) }
+    if texts.is_empty() { String::new() } else { format!("allowed: {}", texts.join(", ")) }
 }
 
 fn counted(finding: &TrialFinding) -> String {
@@ -315,7 +335,7 @@ fn details(result: &RunResult) -> Vec<String> {
             let found = matches!(finding.examined, Examined::Counted(count) if count > 0);
             if sign == Sign::Broken || (found && shares_column(finding.class)) {
                 let (profile, class) = (&verdict.profile, finding.class.label());
-                lines.push(format!("{} {profile}: {class} {}", sign.glyph(), counted(finding)));
+                lines.push(format!("{} {profile}: {} × {class}", sign.glyph(), counted(finding)));
             }
         }
     }
@@ -324,7 +344,30 @@ fn details(result: &RunResult) -> Vec<String> {
         lines.truncate(DETAILS_MAX - 1);
         lines.push(format!("and {more} more in result.json"));
     }
-    lines.iter().map(|line| SMALL.face.fit(line, WIDTH - 2.0 * MARGIN)).collect()
+    let mut lines: Vec<String> = lines.iter().map(|line| SMALL.face.fit(line, WIDTH - 2.0 * MARGIN)).collect();
+    lines.extend(unexamined(result));
+    lines
+}
+
+/// Classes in shared columns that some profile's trials could not observe: the column's count is without them.
+fn unexamined(result: &RunResult) -> Vec<String> {
+    let verdicts = &result.verdicts;
+    let mut names: Vec<String> = Vec::new();
+    for class in COLUMNS.iter().filter(|column| column.classes.len() > 1).flat_map(|column| column.classes) {
+        let unseen = |verdict: &&ProfileVerdict| {
+            let finding = verdict.findings.iter().find(|finding| finding.class == *class);
+            finding.is_none_or(|finding| matches!(finding.examined, Examined::NotExamined { .. }))
+        };
+        match verdicts.iter().filter(unseen).count() {
+            0 => {}
+            all if all == verdicts.len() => names.push(class.label().into()),
+            some => names.push(format!("{} ({some} of {} profiles)", class.label(), verdicts.len())),
+        }
+    }
+    if names.is_empty() {
+        return Vec::new();
+    }
+    SMALL.face.wrap(&format!("– not examined, in no count: {}", names.join(", ")), WIDTH - 2.0 * MARGIN, 4)
 }
 
 fn table(canvas: &Canvas, rows: &[Row], top: f64, head: f64) {
@@ -343,7 +386,7 @@ fn table(canvas: &Canvas, rows: &[Row], top: f64, head: f64) {
     }
     for (at, row) in rows.iter().enumerate() {
         let y = top + head + ROW * (at as f64 + 0.5);
-        canvas.text((MARGIN, y - 9.0), &name_ink.face.fit(row.name, names - 4.0), name_ink);
+        canvas.text((MARGIN, y - 9.0), &name_ink.face.fit_ends(row.name, names - 4.0), name_ink);
         canvas.text((MARGIN, y + 9.0), &SMALL.face.fit(&row.note, names - 4.0), SMALL);
         for (column, cell) in row.cells.iter().enumerate() {
             let x = left(column);
@@ -374,7 +417,7 @@ fn draw_cell(canvas: &Canvas, cell: &Cell, (x, y): (f64, f64), width: f64) {
 
 fn legend(canvas: &Canvas, y: f64) {
     let mut x = MARGIN;
-    for sign in Sign::ALL {
+    for sign in Sign::LEGEND {
         let text = format!("{} {}", sign.glyph(), sign.meaning());
         let width = SMALL.face.width(&text);
         canvas.rectangle((x, y - 10.0), (x + width + 12.0, y + 10.0), sign.tint(), 1.0);

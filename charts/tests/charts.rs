@@ -119,6 +119,24 @@ fn assert_text_is_drawn(case: &Path, svg: &str, png: &Path) {
 }
 
 #[test]
+#[should_panic(expected = "meets")]
+fn the_check_of_texts_sees_an_overlap() {
+    assert_texts_are_inside_and_apart("overlap", &six_texts(&[20, 40, 60, 80, 100, 104]));
+}
+
+#[test]
+#[should_panic(expected = "is cut")]
+fn the_check_of_texts_sees_a_text_that_is_cut() {
+    assert_texts_are_inside_and_apart("cut", &six_texts(&[20, 40, 60, 80, 100, 200]));
+}
+
+fn six_texts(baselines: &[i32; 6]) -> String {
+    let text = |y: &i32| format!("<text x=\"10\" y=\"{y}\" font-family=\"DejaVu Sans\" font-size=\"14\">text</text>");
+    let texts: String = baselines.iter().map(text).collect();
+    format!("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"960\" height=\"202\">{texts}</svg>")
+}
+
+#[test]
 fn a_full_run_draws_every_chart_with_its_finding() {
     let run = Run { unsteady: 1, ..Run::default() };
     let mut result = run.result();
@@ -139,7 +157,7 @@ fn a_full_run_draws_every_chart_with_its_finding() {
     assert!(svg(&charts, "throughput").contains("hollow: left out"));
     assert!(svg(&charts, "throughput").contains("1 left out"));
     assert!(svg(&charts, "throughput").contains("on the same 2 cores"));
-    assert!(title(&charts, "verdicts").contains("allowed 12 duplicate (client retry) (leader-ack)"));
+    assert!(title(&charts, "verdicts").contains("allowed: 12 duplicate (client retry) with leader-ack"));
 }
 
 #[test]
@@ -151,12 +169,12 @@ fn a_broken_promise_is_the_title() {
     find(&mut result, "transactional", Class::StuckLso, 2, Verdict::Broken);
     let charts = draw("broken", &run, &result);
     assert!(
-        title(&charts, "verdicts").starts_with("BROKEN: all-acks: lost 1,234 of 36,123,456 and 2 more"),
+        title(&charts, "verdicts").starts_with("BROKEN: all-acks: lost 1,234 of 36,123,456 and 2 more broken"),
         "{}",
         title(&charts, "verdicts")
     );
     let svg = svg(&charts, "verdicts");
-    for expected in ["✗ 1,234", "✗ 3", "✗ transactional: stuck LSO 2", "✗ broken", "(✓) 0"] {
+    for expected in ["✗ 1,234", "✗ 3", "✗ transactional: 2 × stuck LSO", "✗ broken", "(✓) 0"] {
         assert!(svg.contains(expected), "{expected}");
     }
 }
@@ -166,14 +184,14 @@ fn a_class_that_was_not_examined_is_never_zero() {
     let run = Run { profiles: vec!["all-acks".into()], ..Run::default() };
     let mut result = run.result();
     let broken = draw("examined", &run, &result);
-    assert!(!svg(&broken, "verdicts").contains("–\n</text>"));
+    assert!(!svg(&broken, "verdicts").contains(">\n–\n</text>"));
     for finding in &mut result.verdicts[0].findings {
         if finding.class == Class::Corrupt {
             finding.examined = ackmark_schema::report::verify::Examined::NotExamined { why: "no checksum".into() };
         }
     }
     let charts = draw("not-examined", &run, &result);
-    assert!(svg(&charts, "verdicts").contains("\n–\n</text>"));
+    assert!(svg(&charts, "verdicts").contains(">\n–\n</text>"));
     assert!(svg(&charts, "verdicts").contains("corrupt (not examined)"));
 }
 

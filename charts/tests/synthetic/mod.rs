@@ -96,11 +96,7 @@ impl Run {
             started: Timestamp::UNIX_EPOCH,
             updated: Timestamp::UNIX_EPOCH,
             scenario,
-            environment: Environment {
-                cpus: 2,
-                librdkafka_version: "2.12.1".into(),
-                ..Environment::default()
-            },
+            environment: Environment { cpus: 2, librdkafka_version: "2.12.1".into(), ..Environment::default() },
             cluster: ClusterFacts {
                 provider: self.provider,
                 cluster_id: None,
@@ -194,9 +190,14 @@ impl Run {
         (self.latency_us(at) * (1.0 + (100.0 / (100.0 - percentile)).ln().powf(1.6))) as u64
     }
 
+    /// The last percentile that the sample carries: the further the profile, the shorter its sample.
+    fn carried(at: usize) -> f64 {
+        99.95 - 0.1 * at as f64
+    }
+
     fn summary_of_latency(&self, at: usize) -> LatencySummary {
         let percentiles = REPORTED.iter().map(|&percentile| {
-            let carried = percentile < 99.99;
+            let carried = percentile <= Self::carried(at);
             let value = self.at_percentile(at, percentile);
             Percentile {
                 percentile,
@@ -210,11 +211,9 @@ impl Run {
     }
 
     fn curve(&self, at: usize) -> Vec<CurvePoint> {
-        // The further the profile, the shorter its sample.
-        let end = 99.95 - 0.1 * at as f64;
         (0..60)
             .map(|step| 100.0 - 100.0 * 10_f64.powf(-0.06 * f64::from(step)))
-            .filter(|percentile| *percentile <= end)
+            .filter(|percentile| *percentile <= Self::carried(at))
             .map(|percentile| CurvePoint { percentile, value_us: self.at_percentile(at, percentile) })
             .collect()
     }
