@@ -1,1 +1,9 @@
-//! The load: schedule, produce, delivery reports into ledger and latency.
+//! The load.
+mod calibrate;
+mod clock;
+mod keys;
+mod opaque;
+mod payload;
+mod runs;
+mod schedule;
+mod size;
