@@ -15,6 +15,9 @@ const PRODUCERS: u32 = 2;
 const PARTITIONS: u32 = 2;
 const STREAMS: usize = (PRODUCERS * PARTITIONS) as usize;
 
+/// Stream, sequence, state, index of its transaction.
+type Message = (u32, u64, State, usize);
+
 /// A record as the model knows it.
 #[derive(Debug, Clone, Copy)]
 enum Item {
@@ -222,13 +225,12 @@ proptest! {
         shown in proptest::collection::vec(proptest::bool::weighted(0.8), 60),
     ) {
         let mut world = World::new(1, 2, true);
-        // Per message: stream, sequence, state, transaction.
-        let mut messages: Vec<(u32, u64, State, usize)> = Vec::new();
+        let mut messages: Vec<Message> = Vec::new();
         let mut pool = states.into_iter();
         for (number, (sizes, ending)) in transactions.iter().enumerate() {
             world.senders[0].transactions.as_mut().unwrap().begin(number as u32 + 1, 0).unwrap();
-            for slot in 0..2 {
-                let states: Vec<_> = pool.by_ref().take(usize::from(sizes[slot] % 6)).collect();
+            for (slot, size) in sizes.iter().enumerate() {
+                let states: Vec<_> = pool.by_ref().take(usize::from(size % 6)).collect();
                 if states.is_empty() {
                     continue;
                 }
@@ -260,10 +262,10 @@ proptest! {
         let evidence = world.weigh(&scans);
 
         // Endings: 0 dead before the commit was asked for, 1 not answered, 2 committed, 3 aborted.
-        let ending = |message: &(u32, u64, State, usize)| transactions[message.3].1;
-        let key = |message: &(u32, u64, State, usize)| (message.0, message.1);
-        let sum = |wanted: &dyn Fn(&(u32, u64, State, usize)) -> bool| messages.iter().filter(|m| wanted(m)).count() as u64;
-        let acked = |m: &(u32, u64, State, usize)| m.2 == State::Acknowledged;
+        let ending = |message: &Message| transactions[message.3].1;
+        let key = |message: &Message| (message.0, message.1);
+        let sum = |wanted: &dyn Fn(&Message) -> bool| messages.iter().filter(|m| wanted(m)).count() as u64;
+        let acked = |m: &Message| m.2 == State::Acknowledged;
         if messages.iter().any(acked) {
             prop_assert_eq!(count(&evidence, Class::Lost), sum(&|m| acked(m) && ending(m) == 2 && !is_stored.contains(&key(m))));
         }

@@ -155,6 +155,7 @@ pub(crate) fn value(header: &Header) -> Vec<u8> {
     value
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the form in which a log holds values")]
 pub(crate) fn message(stream: u32, sequence: u64, attempt: u16) -> Option<Vec<u8>> {
     Some(value(&header(stream, sequence, attempt)))
 }

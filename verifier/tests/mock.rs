@@ -1,0 +1,310 @@
+//! Whole verifications against librdkafka's mock cluster: reading, ends, folders. No broker guarantee is
+//! tested here; the manifest does not say "simulated" so that verdicts can be looked at.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::{
+    fs,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use ackmark_client::{
+    ClientProperties, DeliveryBatch, ErrorCode, EventSink, LogSink, MessageBatch, MockCluster, RawProducer,
+};
+use ackmark_ledger::State;
+use ackmark_schema::{
+    anomaly::Class,
+    manifest::{MANIFEST_FILE, Manifest},
+    properties::Origin,
+    record::Header,
+    report::{
+        seal::{SEAL_FILE, SealReport, SealState, SealedPartition},
+        verify::{Isolation, VERIFY_FILE, Verdict, VerifyReport},
+    },
+    text,
+    version::SchemaId,
+};
+use ackmark_verifier::{Progress, ProgressEvent, VerifyError, VerifyOptions, verify};
+use support::{RUN, TOPIC, World, counted, header, message, value};
+
+const SOON: Duration = Duration::from_secs(20);
+const N: u64 = 3_000;
+const PARTITIONS: u32 = 3;
+/// A message written behind the others.
+const SENTINELS: i64 = 1;
+
+struct Nothing;
+
+impl EventSink for Nothing {
+    fn delivery(&mut self, batch: &DeliveryBatch<'_>) {
+        assert!(batch.iter().all(|message| message.error_code().is_none()));
+    }
+
+    fn error(&mut self, _code: ErrorCode, _reason: &str, _fatal: bool) {}
+}
+
+struct Cluster {
+    mock: MockCluster,
+    producer: RawProducer,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let mock = MockCluster::start(1).unwrap();
+        mock.create_topic(TOPIC, PARTITIONS as i32, 1).unwrap();
+        let mut properties = ClientProperties::with_bootstrap(mock.bootstrap_servers(), Origin::Flag);
+        properties.set("linger.ms", "1", Origin::Flag);
+        Self { producer: RawProducer::new(&properties, LogSink::discard()).unwrap(), mock }
+    }
+
+    fn write(&self, partition: u32, values: &[Vec<u8>]) {
+        let topic = self.producer.topic(TOPIC).unwrap();
+        let mut batch = MessageBatch::new(values.len());
+        for (at, value) in values.iter().enumerate() {
+            batch.set(at, value, None, 0);
+        }
+        assert!(self.producer.produce_run(&topic, partition as i32, &mut batch).first_error().is_none());
+        self.producer.drain(SOON, &mut Nothing);
+    }
+
+    fn options(&self) -> VerifyOptions {
+        let connection = ClientProperties::with_bootstrap(self.mock.bootstrap_servers(), Origin::Flag);
+        let mut options = VerifyOptions::new(connection);
+        options.limits.no_progress = Duration::from_secs(5);
+        options
+    }
+}
+
+/// One producer with `N` acknowledged messages per partition, nothing written yet.
+fn world() -> World {
+    let mut world = World::new(1, PARTITIONS, false);
+    for slot in 0..PARTITIONS as usize {
+        world.send(0, slot, &[State::Acknowledged; N as usize]);
+    }
+    write_manifest(&world, &world.manifest);
+    world
+}
+
+fn write_manifest(world: &World, manifest: &Manifest) {
+    let json = serde_json::to_string(manifest).unwrap();
+    let path = world.folder.path().join(MANIFEST_FILE);
+    fs::write(path.with_extension("tmp"), json).unwrap();
+    fs::rename(path.with_extension("tmp"), path).unwrap();
+}
+
+/// Writes sentinels and the seal; `ends` are the partitions' ends without them.
+fn seal(cluster: &Cluster, world: &World, ends: &[i64], run: u32) {
+    let sentinel = value(&Header { sentinel: true, stream: u32::MAX, ..header(0, 0, 0) });
+    let partition = |(partition, end): (u32, &i64)| {
+        cluster.write(partition, std::slice::from_ref(&sentinel));
+        SealedPartition {
+            topic: TOPIC.into(),
+            partition,
+            high_watermark_found: *end,
+            last_stable_offset_found: *end,
+            sentinel_offset: Some(*end),
+            end_offset: *end + SENTINELS,
+        }
+    };
+    let report = SealReport {
+        schema: SchemaId::default(),
+        run,
+        finished: jiff::Timestamp::now(),
+        duration_s: 0.0,
+        state: SealState::Sealed,
+        fenced: Vec::new(),
+        quiet_s: None,
+        partitions: (0..).zip(ends).map(partition).collect(),
+    };
+    let path = world.folder.path().join(SEAL_FILE);
+    fs::write(path.with_extension("tmp"), serde_json::to_string(&report).unwrap()).unwrap();
+    fs::rename(path.with_extension("tmp"), path).unwrap();
+}
+
+fn messages(stream: u32, sequences: std::ops::Range<u64>) -> Vec<Vec<u8>> {
+    sequences.filter_map(|sequence| message(stream, sequence, 0)).collect()
+}
+
+fn found(report: &VerifyReport) -> Vec<(Class, u64)> {
+    let counts = report.findings.iter().filter_map(|finding| Some((finding.class, counted(&finding.examined)?)));
+    counts.filter(|(_, count)| *count > 0).collect()
+}
+
+fn run(cluster: &Cluster, world: &World) -> Result<VerifyReport, VerifyError> {
+    verify(world.folder.path(), &cluster.options(), &(), &AtomicBool::new(false))
+}
+
+#[test]
+fn a_log_is_read_to_its_seal_and_what_is_wrong_is_counted() {
+    let (cluster, world) = (Cluster::start(), world());
+    // Before the run: not read.
+    cluster.write(0, &[b"before".to_vec()]);
+    let mut manifest = world.manifest.clone();
+    manifest.topics[0].start_offsets[0] = 1;
+    write_manifest(&world, &manifest);
+    cluster.write(0, &messages(0, 0..N));
+    cluster.write(1, &messages(1, 0..N - 7));
+    let mut third = messages(2, 0..N);
+    third.swap(10, 11);
+    third.push(third[5].clone());
+    third.push(b"hello".to_vec());
+    cluster.write(2, &third);
+    seal(&cluster, &world, &[N as i64 + 1, N as i64 - 7, N as i64 + 2], RUN);
+    // Behind the seal: not counted.
+    cluster.write(1, &messages(1, N - 7..N));
+    let report = run(&cluster, &world).unwrap();
+    assert_eq!(found(&report), [(Class::Lost, 7), (Class::DuplicateRetry, 1), (Class::Reordered, 1)]);
+    assert_eq!(report.verdict, Verdict::Broken);
+    let scan = &report.scans[0];
+    assert!(scan.complete && !scan.live, "{scan:?}");
+    assert_eq!((scan.messages, scan.distinct, scan.strangers), (3 * N - 7 + 1, 3 * N - 7, 1));
+    let text = fs::read_to_string(world.folder.path().join(VERIFY_FILE)).unwrap();
+    assert_eq!(text::from_json::<VerifyReport>(VERIFY_FILE, &text).unwrap(), report);
+}
+
+#[test]
+fn a_sound_log_is_held_and_without_a_seal_nothing_is() {
+    let (cluster, world) = (Cluster::start(), world());
+    for partition in 0..PARTITIONS {
+        cluster.write(partition, &messages(partition, 0..N));
+    }
+    let report = run(&cluster, &world).unwrap();
+    assert_eq!((report.verdict, found(&report)), (Verdict::Inconclusive, vec![]));
+    assert!(report.reason.contains("no seal.json"), "{}", report.reason);
+    seal(&cluster, &world, &[N as i64; 3], RUN);
+    let report = run(&cluster, &world).unwrap();
+    assert_eq!((report.verdict, found(&report)), (Verdict::HeldUnprovoked, vec![]), "{}", report.reason);
+    assert!(!report.provocations_known);
+    let mut options = cluster.options();
+    options.isolation = Some(Isolation::ReadCommitted);
+    let report = verify(world.folder.path(), &options, &(), &AtomicBool::new(false)).unwrap();
+    assert_eq!(report.scans[0].isolation, Isolation::ReadCommitted);
+    assert_eq!(report.verdict, Verdict::HeldUnprovoked, "without transactions both levels show the same");
+}
+
+#[test]
+fn a_log_that_ends_below_its_seal_is_inconclusive_at_once() {
+    let (cluster, world) = (Cluster::start(), world());
+    seal(&cluster, &world, &[0; 3], RUN);
+    let text = fs::read_to_string(world.folder.path().join(SEAL_FILE))
+        .unwrap()
+        .replace("\"end_offset\":1", "\"end_offset\":9");
+    fs::write(world.folder.path().join(SEAL_FILE), text).unwrap();
+    let report = run(&cluster, &world).unwrap();
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+    assert!(
+        report.scans[0].incomplete_reason.as_ref().unwrap().contains("ends at offset 1, below the seal's 9"),
+        "{report:?}"
+    );
+    assert!(report.scans[0].duration_s < 5.0);
+}
+
+/// Lets the load go on once the live scan runs.
+struct Begun(AtomicBool);
+
+impl Progress for Begun {
+    fn event(&self, event: &ProgressEvent<'_>) {
+        if matches!(event, ProgressEvent::Scanning { live: true, .. }) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+fn wait_for(flag: &AtomicBool) {
+    for _ in 0..2_000 {
+        if flag.load(Ordering::Relaxed) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("not within 20 s");
+}
+
+#[test]
+fn a_load_is_followed_from_before_its_start_to_its_seal() {
+    let cluster = Cluster::start();
+    let world = Mutex::new(World::new(1, PARTITIONS, false));
+    let folder = world.lock().unwrap().folder.path().to_path_buf();
+    let (begun, stop) = (Begun(AtomicBool::new(false)), AtomicBool::new(false));
+    let mut options = cluster.options();
+    options.follow = true;
+    let now_ns = || jiff::Timestamp::now().as_nanosecond() as u64;
+    let report = std::thread::scope(|scope| {
+        let verifying = scope.spawn(|| verify(&folder, &options, &begun, &stop).unwrap());
+        let mut world = world.lock().unwrap();
+        world.manifest.started = jiff::Timestamp::now();
+        write_manifest(&world, &world.manifest);
+        wait_for(&begun.0);
+        for round in 0..10 {
+            for slot in 0..PARTITIONS {
+                world.send(0, slot as usize, &[State::Acknowledged; 10]);
+                let values: Vec<_> = (round * 10..round * 10 + 10)
+                    .filter(|sequence| (slot, *sequence) != (1, 42))
+                    .map(|sequence| value(&Header { intended_ns: now_ns(), ..header(slot, sequence, 0) }))
+                    .collect();
+                cluster.write(slot, &values);
+            }
+        }
+        seal(&cluster, &world, &[100, 99, 100], RUN);
+        verifying.join().unwrap()
+    });
+    assert_eq!(found(&report), [(Class::Lost, 1)]);
+    assert_eq!(report.scans.len(), 1, "a complete live scan counts as the full one");
+    assert!(report.scans[0].live && report.scans[0].complete, "{:?}", report.scans[0]);
+    assert_eq!(report.scans[0].messages, 299);
+    let hlog = fs::read_to_string(folder.join("end-to-end.hlog")).unwrap();
+    assert!(hlog.contains("Tag=end-to-end,0.000,1.000,"), "{hlog}");
+}
+
+#[test]
+fn a_load_that_dies_without_a_seal_is_read_again_and_left_open() {
+    let (cluster, world) = (Cluster::start(), world());
+    cluster.write(0, &messages(0, 0..N));
+    let mut options = cluster.options();
+    options.follow = true;
+    options.limits.idle = Duration::from_millis(600);
+    let report = verify(world.folder.path(), &options, &(), &AtomicBool::new(false)).unwrap();
+    assert_eq!(report.scans.len(), 2);
+    assert!(!report.scans[0].complete && report.scans[1].complete);
+    assert_eq!((report.verdict, found(&report)), (Verdict::Inconclusive, vec![(Class::Lost, 2 * N)]));
+}
+
+#[test]
+fn an_interrupted_scan_is_no_pass() {
+    let (cluster, world) = (Cluster::start(), world());
+    seal(&cluster, &world, &[0; 3], RUN);
+    let report = verify(world.folder.path(), &cluster.options(), &(), &AtomicBool::new(true)).unwrap();
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+    assert_eq!(report.scans[0].incomplete_reason.as_deref(), Some("interrupted"));
+}
+
+#[test]
+fn what_does_not_belong_together_is_refused() {
+    let (cluster, world) = (Cluster::start(), world());
+    let refused = |change: &dyn Fn(&mut Manifest)| {
+        let mut manifest = world.manifest.clone();
+        change(&mut manifest);
+        write_manifest(&world, &manifest);
+        run(&cluster, &world).unwrap_err()
+    };
+    let error = refused(&|manifest| manifest.run = 5);
+    assert!(matches!(error, VerifyError::Ledger(_)), "{error}");
+    let error = refused(&|manifest| manifest.topics[0].name = "gone".into());
+    assert!(matches!(error, VerifyError::Topic { .. } | VerifyError::Partitions { .. }), "{error}");
+    let error = refused(&|manifest| manifest.topics[0].start_offsets = vec![0; 9]);
+    assert!(matches!(error, VerifyError::Partitions { found: 3, expected: 9, .. }), "{error}");
+    write_manifest(&world, &world.manifest);
+    seal(&cluster, &world, &[0; 3], RUN + 1);
+    assert!(matches!(run(&cluster, &world), Err(VerifyError::OtherRun { .. })));
+    fs::remove_file(world.folder.path().join(MANIFEST_FILE)).unwrap();
+    assert!(matches!(run(&cluster, &world), Err(VerifyError::NoManifest { waited: false, .. })));
+    fs::write(world.folder.path().join(MANIFEST_FILE), "{\"schema\": \"ackmark-manifest/9\"}").unwrap();
+    let error = run(&cluster, &world).unwrap_err();
+    assert!(error.to_string().contains("use the ackmark that wrote it"), "{error}");
+}
