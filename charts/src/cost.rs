@@ -112,10 +112,7 @@ fn title(compared: &[&Comparison], claim: Option<&Claim>) -> String {
 
 fn lead(compared: &[&Comparison]) -> String {
     let confidences: Vec<Option<f64>> = compared.iter().map(|entry| entry.confidence).collect();
-    format!(
-        "Ratios from trials of the same round (Hodges-Lehmann); black: {}.",
-        facts::confidence(&confidences, "ratio")
-    )
+    format!("Ratios from trials of the same round (Hodges-Lehmann); {}.", facts::confidence(&confidences, "ratio"))
 }
 
 /// A glyph and a word for an answer.

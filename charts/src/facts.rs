@@ -144,7 +144,7 @@ pub(crate) fn interval(low: Option<f64>, high: Option<f64>) -> Option<(f64, f64)
     low.zip(high).filter(|(low, high)| low.is_finite() && high.is_finite())
 }
 
-/// What the intervals of a chart are, in words: `bars: 96.9 % interval of the median`.
+/// What the intervals of a chart are, in words: `black: 96.9 % interval of the median`.
 pub(crate) fn confidence(of: &[Option<f64>], what: &str) -> String {
     let known: Vec<f64> = of.iter().flatten().copied().filter(|share| share.is_finite()).collect();
     let least = known.iter().copied().fold(f64::INFINITY, f64::min);
@@ -152,9 +152,9 @@ pub(crate) fn confidence(of: &[Option<f64>], what: &str) -> String {
     match known.len() {
         0 => format!("no interval of the {what}: too few trials"),
         _ if numbers::percent(least) == numbers::percent(most) => {
-            format!("{} interval of the {what}", numbers::percent(least))
+            format!("black: {} interval of the {what}", numbers::percent(least))
         }
-        _ => format!("interval of the {what}, at least {}", numbers::percent(least)),
+        _ => format!("black: interval of the {what}, at least {}", numbers::percent(least)),
     }
 }
 

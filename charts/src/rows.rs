@@ -84,7 +84,7 @@ impl Panel<'_> {
         for (at, row) in self.rows.iter().enumerate() {
             let y = rows_top + self.row_height * (at as f64 + 0.5);
             canvas.text((MARGIN, y - 9.0), &name_ink.face.fit_ends(&row.name, names + 1.0), name_ink);
-            canvas.text((MARGIN, y + 9.0), &SMALL.face.fit(&row.note, names + 1.0), SMALL);
+            canvas.text((MARGIN, y + 9.0), &SMALL.face.fit_ends(&row.note, names + 1.0), SMALL);
             draw_row(canvas, row, &scale, y, self.bars);
             let x = WIDTH - MARGIN - figures.ceil();
             canvas.text((x, y - 9.0), &name_ink.face.fit(&row.figure, figures + 1.0), name_ink);

@@ -60,13 +60,14 @@ impl Sheet<'_> {
         let title = wrap(TITLE, &self.title, 4);
         let notices: Vec<String> = facts::notices(self.result).iter().flat_map(|text| wrap(NOTICE, text, 2)).collect();
         let lead = wrap(LEAD, &self.lead, 4);
+        let conditions = facts::conditions(self.result);
         let mut foot: Vec<String> = self.notes.iter().flat_map(|note| wrap(SMALL, note, 4)).collect();
-        foot.extend(wrap(SMALL, &facts::conditions(self.result), 5));
+        foot.extend(wrap(SMALL, &conditions, 5));
 
         let top = 18.0 + TITLE_LINE * title.len() as f64 + LINE * (notices.len() + lead.len()) as f64 + GAP;
         let foot_top = top + body + 14.0;
         let height = (foot_top + FOOT_LINE * foot.len() as f64 + 14.0).ceil();
-        let description = [std::slice::from_ref(&self.lead), &self.figures[..], &foot[..]].concat().join(". ");
+        let description = self.description(&conditions);
         let svg = canvas::svg(WIDTH, height, &drawable(&self.title), &drawable(&description), |canvas| {
             let mut y = 18.0;
             let mut lines = |lines: &[String], ink: Ink, height: f64| {
@@ -84,5 +85,12 @@ impl Sheet<'_> {
             }
         });
         Drawing { title: self.title, svg }
+    }
+
+    /// What the picture says, for those who do not see it.
+    fn description(&self, conditions: &str) -> String {
+        let texts = [self.lead.as_str()].into_iter().chain(self.figures.iter().map(String::as_str));
+        let texts = texts.chain(self.notes.iter().map(String::as_str)).chain([conditions]);
+        texts.map(|text| format!("{}.", text.trim_end_matches('.'))).collect::<Vec<_>>().join(" ")
     }
 }

@@ -37,13 +37,16 @@ pub(crate) fn draw(result: &RunResult, phase: &str) -> Result<Drawing, String> {
 
 fn row(result: &RunResult, phase: &str, profile: &str) -> Row {
     let summary = facts::summary(result, phase, profile);
-    let estimate = summary.and_then(|summary| facts::drawable(summary.delivered_per_s.as_ref()));
     let trials: Vec<TrialPoint> = facts::trials(result, phase, profile)
         .into_iter()
         .filter_map(|(trial, used)| Some((trial.load.as_ref()?.measured.delivered_per_s, used)))
         .filter(|(value, _)| value.is_finite() && *value >= 0.0)
         .map(|(value, used)| TrialPoint { value, used })
         .collect();
+    let estimate = summary
+        .and_then(|summary| facts::drawable(summary.delivered_per_s.as_ref()))
+        .copied()
+        .or_else(|| without_interval(&trials));
     let left_out = match trials.iter().filter(|trial| !trial.used).count() {
         0 => String::new(),
         n => format!(", {n} left out"),
@@ -52,8 +55,9 @@ fn row(result: &RunResult, phase: &str, profile: &str) -> Row {
     let bytes = summary
         .and_then(|summary| facts::drawable(summary.delivered_bytes_per_s.as_ref()))
         .map_or_else(String::new, |bytes| format!("{}, ", numbers::bytes_per_s(bytes.median)));
-    let (figure, figure_note) = match estimate {
+    let (figure, figure_note) = match &estimate {
         Some(estimate) => (figure(estimate, interval), format!("{bytes}{}{left_out}", sample(estimate, interval))),
+        None if trials.is_empty() => ("not measured".into(), "no trial reported".into()),
         None => ("no valid trial".into(), format!("{} ran{left_out}", numbers::of(trials.len() as u64, "trial"))),
     };
     Row {
@@ -66,6 +70,15 @@ fn row(result: &RunResult, phase: &str, profile: &str) -> Row {
         figure,
         figure_note,
     }
+}
+
+/// The median of the trials that may be used, where the result has not estimated one.
+fn without_interval(trials: &[TrialPoint]) -> Option<Estimate> {
+    let mut values: Vec<f64> = trials.iter().filter(|trial| trial.used).map(|trial| trial.value).collect();
+    values.sort_by(f64::total_cmp);
+    let (min, max) = (*values.first()?, *values.last()?);
+    let median = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
+    Some(Estimate { median, low: None, high: None, confidence: None, min, max, n: values.len() as u32 })
 }
 
 fn figure(estimate: &Estimate, interval: Option<(f64, f64)>) -> String {
@@ -108,7 +121,7 @@ fn lead(result: &RunResult, phase: &str, rows: &[Row]) -> String {
         ""
     };
     format!(
-        "As fast as the queue takes them. Bar: median; black: {}; each point is a trial{hollow}.",
+        "As fast as the queue takes them. Bar: median; {}; each point is a trial{hollow}.",
         facts::confidence(&confidences, "median")
     )
 }
