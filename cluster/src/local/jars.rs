@@ -20,7 +20,7 @@ use crate::{Progress, error::ClusterError};
 pub const KAFKA_VERSION: &str = "4.3.1";
 
 const POM: &str = include_str!("../../kafka/pom.xml");
-/// 55 MB, also on a slow line.
+/// 45 MB, also on a slow line.
 const FETCH_MAX: Duration = Duration::from_mins(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -108,7 +108,7 @@ fn jars_in(folder: &Path) -> Result<Vec<PathBuf>, ClusterError> {
 /// Fetches into a folder beside `folder`, then renames: a folder with jars is whole or not there.
 fn fetch(home: &Home, version: &str, folder: &Path, progress: Progress<'_>) -> Result<(), ClusterError> {
     let mvn = in_path("mvn").ok_or(ClusterError::NoMaven)?;
-    progress(&format!("fetching the jars of Kafka {version} by Maven (55 MB, once)"));
+    progress(&format!("fetching the jars of Kafka {version} by Maven (45 MB, once)"));
     create_folder(&home.jars())?;
     let work = tempfile::Builder::new()
         .prefix("fetch-")
