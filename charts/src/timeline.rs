@@ -88,7 +88,7 @@ pub(crate) fn draw(
         .then(|| format!("{} without a timeline: {}", numbers::of(unread.len() as u64, "trial"), unread[0]));
     let sheet = Sheet {
         result,
-        title: if findings.is_empty() { "No measured second to report".into() } else { findings.join("; ") },
+        title: if findings.is_empty() { "No measured second to report".into() } else { findings.join(". ") },
         lead:
             "One point per second. Strong: the trial with the median figure; faint: the other trials; shaded: warm-up."
                 .into(),
@@ -224,7 +224,7 @@ impl<'a> Panel<'a> {
                     series.representative.measured().into_iter().map(|value| (value, series.profile))
                 });
                 let (value, profile) = worst.max_by(|a, b| a.0.total_cmp(&b.0))?;
-                Some(format!("worst second's p99: {} ({profile})", numbers::latency(value)))
+                Some(format!("Worst second's p99: {} ({profile})", numbers::latency(value)))
             }
         }
     }

@@ -282,9 +282,13 @@ fn title(result: &RunResult) -> String {
     }
     let allowed = allowed(result);
     let found = if allowed.is_empty() { "no anomaly of any class was found".to_owned() } else { allowed };
-    let provoked =
-        if open(Verdict::HeldUnprovoked) == result.verdicts.len() { ", but nothing put one to the test" } else { "" };
-    format!("Every promise held{provoked}; {found}; {tested}")
+    let judged = result.verdicts.len() - open(Verdict::NotJudged);
+    if judged == 0 {
+        return format!("No promise was judged; {found}; {tested}");
+    }
+    let which = if judged < result.profiles.len() { " that was judged" } else { "" };
+    let provoked = if open(Verdict::HeldUnprovoked) == judged { ", but nothing put one to the test" } else { "" };
+    format!("Every promise{which} held{provoked}; {found}; {tested}")
 }
 
 /// What broke a promise: `lost 12 of 1,000,000`.

@@ -196,6 +196,21 @@ fn a_class_that_was_not_examined_is_never_zero() {
 }
 
 #[test]
+fn the_title_claims_no_more_than_was_judged() {
+    let run = Run::default();
+    let mut result = run.result();
+    let headline = |charts: &Charts| title(charts, "verdicts").split(';').next().unwrap().to_owned();
+    result.verdicts[1].verdict = Verdict::Held;
+    assert_eq!(headline(&draw("held", &run, &result)), "Every promise held");
+    result.verdicts.pop();
+    assert_eq!(headline(&draw("held-some", &run, &result)), "Every promise that was judged held");
+    for verdict in &mut result.verdicts {
+        verdict.verdict = Verdict::NotJudged;
+    }
+    assert_eq!(headline(&draw("not-judged", &run, &result)), "No promise was judged");
+}
+
+#[test]
 fn one_trial_has_no_interval_and_says_so() {
     let run = Run { rounds: 1, ..Run::default() };
     let charts = draw("one-trial", &run, &run.result());
