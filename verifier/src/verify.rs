@@ -178,6 +178,9 @@ impl Run<'_> {
         if self.options.follow {
             let outcome = self.live_scan()?;
             told.push(self.report(&outcome, true));
+            if let Some(reason) = &outcome.accounts.incomplete {
+                self.note(&format!("the live scan is incomplete: {reason}"));
+            }
             latency = outcome.latency;
             accounts.push(outcome.accounts);
         }
@@ -240,7 +243,11 @@ impl Run<'_> {
     fn full_scan(&self, isolation: Isolation) -> Result<ScanOutcome, VerifyError> {
         let offsets = self.offsets()?;
         let targets = self.targets(&offsets);
-        let sealed = self.seal_report()?.filter(|seal| seal.state == SealState::Sealed);
+        let seal = self.seal_report()?;
+        if let SealState::Unsealed { reason } = seal_state(seal.as_ref()) {
+            self.note(&format!("the log is not closed, so the verdict stays open: {reason}"));
+        }
+        let sealed = seal.filter(|seal| seal.state == SealState::Sealed);
         let found = |target: &Target| {
             let found = offsets[target.topic as usize][target.partition as usize];
             if isolation == Isolation::ReadCommitted { found.last_stable } else { found.high }
@@ -365,6 +372,10 @@ impl Run<'_> {
             }
             seal => Ok(seal),
         }
+    }
+
+    fn note(&self, note: &str) {
+        self.progress.event(&ProgressEvent::Note(note));
     }
 
     fn report(&self, outcome: &ScanOutcome, live: bool) -> Scan {
