@@ -245,6 +245,7 @@ impl<'a> Starter<'a> {
         let java = Java::find()?;
         let home = Home::open(options.home.as_deref())?;
         let _lock = home.lock(PREPARE_WAIT_MAX)?;
+        home.sweep_unfinished()?;
         let jars = Jars::find(&home, options.kafka_home.as_deref(), options.version.as_deref(), progress)?;
         let kit = Kit::find(&home, &java, &jars, progress)?;
         Ok(Self { options, home, java, jars, kit })

@@ -23,6 +23,8 @@ use std::{
 
 use crate::error::ClusterError;
 
+/// How the names of folders begin that are being filled; they are renamed when whole.
+pub(super) const UNFINISHED: &str = "unfinished-";
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Sweeping deletes a few gigabytes at most.
 const SWEEP_WAIT_MAX: Duration = Duration::from_mins(1);
@@ -70,6 +72,21 @@ impl Home {
     /// Waits for the lock on what is shared by all clusters; released when dropped.
     pub(super) fn lock(&self, wait_max: Duration) -> Result<File, ClusterError> {
         lock(&self.path.join("lock"), wait_max)
+    }
+
+    /// Removes what a fetch or a training run left that was killed. Call it with the home locked: then none is running.
+    pub(super) fn sweep_unfinished(&self) -> Result<(), ClusterError> {
+        for folder in [self.jars(), self.kits()] {
+            // Nothing was ever fetched, or it cannot be read, which its user will say.
+            let Ok(entries) = fs::read_dir(&folder) else { continue };
+            for path in entries.flatten().map(|entry| entry.path()) {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                if name.starts_with(UNFINISHED) {
+                    remove_folder(&path)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Removes the folders of clusters that are no more; tells their names.
@@ -241,6 +258,21 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(home.sweep().unwrap(), ["kept"]);
+    }
+
+    #[test]
+    fn what_a_killed_fetch_left_is_swept_and_whole_folders_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(Some(folder.path())).unwrap();
+        home.sweep_unfinished().unwrap();
+        for path in
+            [home.jars().join("4.3.1-0"), home.jars().join("unfinished-a/libs"), home.kits().join("unfinished-b")]
+        {
+            fs::create_dir_all(path).unwrap();
+        }
+        home.sweep_unfinished().unwrap();
+        assert!(home.jars().join("4.3.1-0").exists());
+        assert!(!home.jars().join("unfinished-a").exists() && !home.kits().join("unfinished-b").exists());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    home::{Home, create_folder, write_file},
+    home::{Home, UNFINISHED, create_folder, write_file},
     java::in_path,
     spawn::{Fate, spawn},
     tail::tail,
@@ -111,7 +111,7 @@ fn fetch(home: &Home, version: &str, folder: &Path, progress: Progress<'_>) -> R
     progress(&format!("fetching the jars of Kafka {version} by Maven (45 MB, once)"));
     create_folder(&home.jars())?;
     let work = tempfile::Builder::new()
-        .prefix("fetch-")
+        .prefix(UNFINISHED)
         .tempdir_in(home.jars())
         .map_err(ClusterError::io(format!("create a folder in {}", home.jars().display())))?;
     let libs = work.path().join("libs");

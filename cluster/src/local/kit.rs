@@ -20,7 +20,7 @@ use ackmark_schema::properties::Origin;
 
 use super::{
     cluster_id,
-    home::{Home, create_folder, write_file},
+    home::{Home, UNFINISHED, create_folder, write_file},
     jars::{Jars, hash, run},
     java::Java,
     node::{LOG4J, Launcher, NodeProcess},
@@ -62,7 +62,7 @@ impl Kit {
 fn train(home: &Home, java: &Java, jars: &Jars, folder: &Path, progress: Progress<'_>) -> Result<(), ClusterError> {
     create_folder(&home.kits())?;
     let work = tempfile::Builder::new()
-        .prefix("train-")
+        .prefix(UNFINISHED)
         .tempdir_in(home.kits())
         .map_err(ClusterError::io(format!("create a folder in {}", home.kits().display())))?;
     let made = work.path().join("made");

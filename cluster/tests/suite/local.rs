@@ -38,6 +38,14 @@ fn a_measured_cluster_starts_serves_replicated_topics_and_leaves_nothing() {
     let Cluster::Local(local) = cluster else { unreachable!() };
     assert_eq!(facts.cluster_id.as_deref(), Some(local.cluster_id()));
 
+    for process in local.processes() {
+        // A JVM that finds the archive unfit says so and starts twice as slowly.
+        let maps = fs::read_to_string(format!("/proc/{}/maps", process.pid)).unwrap();
+        assert!(maps.contains("/kafka.jsa"), "{} {} does not use the archive of classes", process.role, process.id);
+        let console = fs::read_to_string(process.log.with_file_name("console.log")).unwrap();
+        assert_eq!(console, "", "{} {}", process.role, process.id);
+    }
+
     let all = local.cpu().unwrap().total_s();
     let broker = local.cpu_of(1).unwrap().total_s();
     assert!(broker > 0.1 && all > 3.0 * broker / 2.0, "all {all} s, broker 1 {broker} s");
