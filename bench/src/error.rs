@@ -1,0 +1,103 @@
+//! What ends a run, or keeps it from starting.
+
+use std::path::PathBuf;
+
+use ackmark_client::ClientError;
+use ackmark_cluster::ClusterError;
+use ackmark_schema::text::TextError;
+use thiserror::Error;
+
+/// A run that could not start, or could not go on. What was measured until then is in the result folder.
+#[derive(Debug, Error)]
+pub enum BenchError {
+    /// No shipped scenario of that name.
+    #[error("no scenario is called \"{name}\"{hint} (shipped: {known}; or give a TOML file)")]
+    UnknownScenario {
+        /// As it was asked for.
+        name: String,
+        /// `; did you mean …?`, or nothing.
+        hint: String,
+        /// Names of those that are shipped.
+        known: String,
+    },
+    /// A file that cannot be read.
+    #[error("cannot read {}: {source}", file.display())]
+    Unreadable {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A scenario or an earlier result that makes no sense.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// A choice that the scenario does not allow.
+    #[error("{0}")]
+    Choice(String),
+    /// An earlier result that has no rate for a phase.
+    #[error("{} has no rate for phase \"{phase}\" (it has: {known}); give a result of the same scenario", file.display())]
+    NoRate {
+        /// The earlier result.
+        file: PathBuf,
+        /// The phase of this scenario.
+        phase: String,
+        /// Phases whose rates are there.
+        known: String,
+    },
+    /// The plan asks more of somebody else's cluster than is allowed.
+    #[error(transparent)]
+    Guard(#[from] ClusterError),
+    /// Nobody has confirmed what will be written.
+    #[error(
+        "the plan writes to a cluster that ackmark did not start, and nobody has confirmed it: look at it with --dry-run, then \
+         add --yes"
+    )]
+    NotConfirmed,
+    /// Too little disk for the brokers' data.
+    #[error(
+        "the plan needs up to {needed} of disk at once where {available} are free ({}): free some, or make trials shorter \
+         (duration, messages) in the scenario",
+        folder.display()
+    )]
+    TooLittleDisk {
+        /// Peak of the plan, an upper estimate.
+        needed: String,
+        /// Free.
+        available: String,
+        /// Where the brokers keep their data.
+        folder: PathBuf,
+    },
+    /// A result folder that cannot be written to.
+    #[error("cannot write to {}: {source}; choose another folder with --results, or free space there", path.display())]
+    Unwritable {
+        /// What could not be written.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A cluster with fewer brokers than replicas.
+    #[error(
+        "the scenario asks for {wanted} replicas and the cluster has {found} broker(s): set topic.replication-factor (and \
+         topic.min-insync-replicas) to what it can carry"
+    )]
+    TooFewBrokers {
+        /// `topic.replication-factor`.
+        wanted: u32,
+        /// Brokers.
+        found: usize,
+    },
+    /// The admin client could not be made.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A child process that could not be started or did not end.
+    #[error("{0}")]
+    Child(String),
+    /// Several trials in a row failed with the same error.
+    #[error("{count} trials in a row failed with the same error, so the run was ended: {message}")]
+    KeepsFailing {
+        /// Trials.
+        count: usize,
+        /// The error.
+        message: String,
+    },
+}

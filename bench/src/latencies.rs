@@ -1,0 +1,198 @@
+//! Latency histograms of several trials as one: from their HDR interval logs, never from their percentiles.
+//!
+//! `latency.hlog` holds the series `intended` and `send` of the measured part. `end-to-end.hlog` holds the live
+//! reader's by the second of the intended time, warm-up included: what begins before its end is left out.
+
+use std::{fmt::Debug, fs, path::Path};
+
+use ackmark_schema::{
+    report::timeline::{TIMELINE_FILE, Timeline},
+    result::{Trial, TrialLoad, TrialVerification},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hdrhistogram::{
+    Histogram,
+    serialization::{
+        Deserializer,
+        interval_log::{IntervalLogIterator, LogEntry},
+    },
+};
+
+use crate::reports;
+
+/// A kind of latency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Series {
+    /// From the intended send time to the delivery report.
+    Intended,
+    /// From the actual send to the delivery report.
+    Send,
+    /// From the intended send time to a live reader.
+    EndToEnd,
+}
+
+impl Series {
+    /// To read, in a sentence.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Intended => "latency from the intended time",
+            Self::Send => "latency from the send",
+            Self::EndToEnd => "latency to a live reader",
+        }
+    }
+
+    /// Its file and its tag there.
+    const fn place(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Intended => ("latency.hlog", "intended"),
+            Self::Send => ("latency.hlog", "send"),
+            Self::EndToEnd => ("end-to-end.hlog", "end-to-end"),
+        }
+    }
+
+    /// Whether its log holds the warm-up too.
+    const fn with_warm_up(self) -> bool {
+        matches!(self, Self::EndToEnd)
+    }
+
+    /// Samples that the trial's own report has; `None` where it has no such latency.
+    fn reported(self, trial: &Trial) -> Option<u64> {
+        let load = |latency: fn(&TrialLoad) -> Option<u64>| trial.load.as_ref().and_then(latency);
+        let live = |verification: &TrialVerification| Some(verification.latency_end_to_end.as_ref()?.latency.count);
+        match self {
+            Self::Intended => load(|load| load.latency_intended.as_ref().map(|latency| latency.count)),
+            Self::Send => load(|load| load.latency_send.as_ref().map(|latency| latency.count)),
+            Self::EndToEnd => trial.verification.as_ref().and_then(live),
+        }
+    }
+}
+
+/// The histogram over these trials; `None` when none of them has such a latency.
+///
+/// # Errors
+/// A log that is missing, cannot be read, or does not hold as many samples as the trial's report says.
+pub(crate) fn merge(series: Series, trials: &[&Trial], folder: &Path) -> Result<Option<Histogram<u64>>, String> {
+    let mut sum: Option<Histogram<u64>> = None;
+    for trial in trials {
+        let Some(reported) = series.reported(trial) else { continue };
+        let found = read(series, &folder.join(&trial.folder))?;
+        if found.len() != reported {
+            return Err(format!(
+                "{} holds {} samples in {} where its report says {reported}",
+                trial.folder,
+                found.len(),
+                series.place().0
+            ));
+        }
+        match &mut sum {
+            None => sum = Some(found),
+            Some(sum) => sum.add(&found).map_err(|error| format!("{}: {error:?}", trial.folder))?,
+        }
+    }
+    Ok(sum)
+}
+
+fn read(series: Series, folder: &Path) -> Result<Histogram<u64>, String> {
+    let (name, tag) = series.place();
+    let path = folder.join(name);
+    let wrong = |problem: &dyn Debug| format!("{}: {problem:?}", path.display());
+    let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let timeline: Option<Timeline> = if series.with_warm_up() { reports::read(folder, TIMELINE_FILE)? } else { None };
+    let from_s = timeline.map_or(0.0, |timeline| timeline.measured_from_s);
+    let mut sum = Histogram::new(3).map_err(|error| wrong(&error))?;
+    let mut deserializer = Deserializer::new();
+    for entry in IntervalLogIterator::new(&bytes) {
+        let LogEntry::Interval(interval) = entry.map_err(|error| wrong(&error))? else { continue };
+        let measured = interval.start_timestamp().as_secs_f64() >= from_s;
+        if interval.tag().map(|tag| tag.as_str()) != Some(tag) || !measured {
+            continue;
+        }
+        let encoded = STANDARD.decode(interval.encoded_histogram()).map_err(|error| wrong(&error))?;
+        let one: Histogram<u64> = deserializer.deserialize(&mut encoded.as_slice()).map_err(|error| wrong(&error))?;
+        sum.add(&one).map_err(|error| wrong(&error))?;
+    }
+    Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::judge::synthetic;
+    use ackmark_schema::{latency::LatencySummary, report::verify::Isolation, result::EndToEnd};
+    use hdrhistogram::serialization::{
+        V2DeflateSerializer,
+        interval_log::{IntervalLogWriterBuilder, Tag},
+    };
+    use std::time::{Duration, SystemTime};
+
+    /// A log of one-second intervals, each with these latencies; measured from second 1.
+    fn write(series: Series, folder: &Path, seconds: &[&[u64]]) {
+        fs::create_dir_all(folder).unwrap();
+        let (name, tag) = series.place();
+        let (mut bytes, mut serializer) = (Vec::new(), V2DeflateSerializer::new());
+        let mut builder = IntervalLogWriterBuilder::new();
+        builder.with_base_time(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+        let mut log = builder.begin_log_with(&mut bytes, &mut serializer).unwrap();
+        for (second, latencies) in seconds.iter().enumerate() {
+            let mut histogram = Histogram::<u64>::new(3).unwrap();
+            for latency in *latencies {
+                histogram.record(*latency).unwrap();
+            }
+            let (from, length) = (Duration::from_secs(second as u64), Duration::from_secs(1));
+            log.write_histogram(&histogram, from, length, Tag::new(tag)).unwrap();
+            log.write_histogram(&histogram, from, length, Tag::new("another")).unwrap();
+        }
+        drop(log);
+        fs::write(folder.join(name), bytes).unwrap();
+        let timeline = Timeline {
+            schema: Default::default(),
+            started: jiff::Timestamp::UNIX_EPOCH,
+            measured_from_s: 1.0,
+            seconds: Vec::new(),
+        };
+        fs::write(folder.join(TIMELINE_FILE), serde_json::to_string(&timeline).unwrap()).unwrap();
+    }
+
+    fn trials(counts: &[u64]) -> Vec<Trial> {
+        let mut trials = synthetic::trials(&[("all-acks", 1000.0)], counts.len() as u32);
+        for (trial, count) in trials.iter_mut().zip(counts) {
+            let latency = LatencySummary { count: *count, ..LatencySummary::default() };
+            trial.load.as_mut().unwrap().latency_intended = Some(latency.clone());
+            trial.verification.as_mut().unwrap().latency_end_to_end =
+                Some(EndToEnd { isolation: Isolation::ReadUncommitted, latency });
+        }
+        trials
+    }
+
+    #[test]
+    fn logs_are_merged_over_trials() {
+        let folder = tempfile::tempdir().unwrap();
+        let trials = trials(&[3, 2]);
+        write(Series::Intended, &folder.path().join(&trials[0].folder), &[&[100, 200], &[300]]);
+        write(Series::Intended, &folder.path().join(&trials[1].folder), &[&[400, 500]]);
+        let used: Vec<&Trial> = trials.iter().collect();
+        let merged = merge(Series::Intended, &used, folder.path()).unwrap().unwrap();
+        assert_eq!((merged.len(), merged.min(), merged.max()), (5, 100, 500));
+        assert_eq!(merge(Series::Send, &used, folder.path()).unwrap(), None, "no report has it");
+    }
+
+    #[test]
+    fn a_live_readers_warm_up_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let trials = trials(&[3]);
+        write(Series::EndToEnd, &folder.path().join(&trials[0].folder), &[&[9000, 9000], &[100, 200], &[300]]);
+        let merged = merge(Series::EndToEnd, &[&trials[0]], folder.path()).unwrap().unwrap();
+        assert_eq!((merged.len(), merged.max()), (3, 300));
+    }
+
+    #[test]
+    fn a_log_that_lacks_samples_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let trials = trials(&[4]);
+        assert!(merge(Series::Intended, &[&trials[0]], folder.path()).is_err(), "there is none");
+        write(Series::Intended, &folder.path().join(&trials[0].folder), &[&[100, 200], &[300]]);
+        let error = merge(Series::Intended, &[&trials[0]], folder.path()).unwrap_err();
+        assert!(error.contains("holds 3 samples") && error.contains("says 4"), "{error}");
+    }
+}

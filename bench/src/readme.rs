@@ -1,0 +1,297 @@
+//! README.md of a result folder: what a person should read first.
+
+use std::fmt::Write as _;
+
+use ackmark_schema::{
+    latency::LatencySummary,
+    promise::Ruling,
+    report::{
+        Ending,
+        verify::{Examined, Verdict},
+    },
+    result::{Answer, Estimate, Provider, RESULT_FILE, RunResult, Summary},
+    scenario::Load,
+};
+
+use crate::result_folder::{CHARTS_FOLDER, SCENARIO_FILE};
+
+/// The text; `charts` are names of SVG files in the charts folder, without their ending.
+pub fn text(result: &RunResult, charts: &[String]) -> String {
+    let mut text = format!("# {}\n\n", result.id);
+    head(&mut text, result);
+    verdicts(&mut text, result);
+    for phase in &result.scenario.phases {
+        let of_phase: Vec<&Summary> = result.summaries.iter().filter(|summary| summary.phase == phase.name).collect();
+        if of_phase.is_empty() {
+            continue;
+        }
+        match phase.load {
+            Load::Max(_) => throughput(&mut text, &phase.name, &of_phase),
+            Load::Rate(_) => latency(&mut text, result, &phase.name, &of_phase),
+        }
+    }
+    claims(&mut text, result);
+    warnings(&mut text, result);
+    pictures(&mut text, charts);
+    files(&mut text);
+    text
+}
+
+/// Appends a line; writing to a string cannot fail.
+macro_rules! line {
+    ($text:expr, $($argument:tt)*) => {{
+        let _ = writeln!($text, $($argument)*);
+    }};
+}
+
+fn head(text: &mut String, result: &RunResult) {
+    if !result.scenario.description.is_empty() {
+        line!(text, "{}\n", result.scenario.description);
+    }
+    line!(text, "**Verdict: {}.** {}\n", result.verdict.label(), ending(result));
+    let machine = &result.environment;
+    line!(
+        text,
+        "{} · {} processors ({}) · {} · librdkafka {} · ackmark {} · {}",
+        kafka(result),
+        machine.cpus,
+        if machine.cpu_model.is_empty() { "unknown model" } else { &machine.cpu_model },
+        machine.kernel,
+        machine.librdkafka_version,
+        result.tool_version,
+        result.started
+    );
+    let topic = &result.scenario.topic;
+    line!(
+        text,
+        "\nTopics: {} partitions, {} replicas, min.insync.replicas={}. Messages: {:.0} bytes on average. Seed {}.\n",
+        topic.partitions,
+        topic.replication_factor,
+        topic.min_insync_replicas,
+        result.scenario.message.size.mean_bytes(),
+        result.scenario.seed.unwrap_or_default()
+    );
+}
+
+fn ending(result: &RunResult) -> String {
+    let trials = format!("{} of {} planned trials ran", result.trials.len(), result.trials_planned);
+    match result.ending {
+        Ending::Completed => format!("{trials}."),
+        Ending::Interrupted => format!("{trials}: the run was interrupted, or is still going on."),
+        Ending::Failed => {
+            format!("{trials}: the run ended with an error: {}.", result.error.as_deref().unwrap_or("unknown"))
+        }
+    }
+}
+
+fn kafka(result: &RunResult) -> String {
+    let brokers = result.cluster.brokers.len();
+    match (result.cluster.provider, &result.cluster.kafka_version) {
+        (Provider::Simulated, _) => "**Simulated brokers: this says nothing about Kafka**".into(),
+        (Provider::Local, Some(version)) => format!("Kafka {version}, {brokers} local brokers"),
+        (Provider::Local, None) => format!("Kafka, {brokers} local brokers"),
+        (Provider::External, _) => format!("External Kafka, {brokers} brokers"),
+    }
+}
+
+fn verdicts(text: &mut String, result: &RunResult) {
+    if result.verdicts.iter().all(|verdict| verdict.verdict == Verdict::NotJudged) {
+        return;
+    }
+    line!(text, "## What each profile kept\n");
+    line!(text, "| profile | verdict | sent | acknowledged | in the log | must not, and did | may, and did |");
+    line!(text, "|---|---|--:|--:|--:|---|---|");
+    for verdict in &result.verdicts {
+        let found = |ruling: Ruling| {
+            let seen = verdict.findings.iter().filter(|finding| finding.ruling == ruling);
+            let seen: Vec<String> = seen
+                .filter_map(|finding| match finding.examined {
+                    Examined::Counted(count) if count > 0 => Some(format!("{} {}", count, finding.class.label())),
+                    _ => None,
+                })
+                .collect();
+            if seen.is_empty() { "nothing seen".to_owned() } else { seen.join(", ") }
+        };
+        line!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            verdict.profile,
+            verdict.verdict.label(),
+            grouped(verdict.ledger.reserved),
+            grouped(verdict.ledger.acknowledged),
+            grouped(verdict.messages_in_log),
+            found(Ruling::MustNot),
+            found(Ruling::May)
+        );
+    }
+    line!(text, "");
+    for verdict in &result.verdicts {
+        line!(text, "- {}: {}", verdict.profile, verdict.reason);
+    }
+    line!(text, "");
+}
+
+fn throughput(text: &mut String, phase: &str, summaries: &[&Summary]) {
+    line!(text, "## Throughput (phase {phase})\n");
+    line!(text, "| profile | messages/s | MB/s | client CPU s per million | brokers' CPU s per million | trials |");
+    line!(text, "|---|--:|--:|--:|--:|--:|");
+    for summary in summaries {
+        line!(
+            text,
+            "| {} | {} | {} | {} | {} | {} |",
+            summary.profile,
+            estimate(summary.delivered_per_s, 1.0, 0),
+            estimate(summary.delivered_bytes_per_s, 1e-6, 1),
+            estimate(summary.client_cpu_s_per_million, 1.0, 2),
+            estimate(summary.brokers_cpu_s_per_million, 1.0, 2),
+            trials(summary)
+        );
+    }
+    line!(
+        text,
+        "\nMedian of the trials, in brackets its interval (95 % or more); `n/a` where too few trials carry it.\n"
+    );
+}
+
+fn latency(text: &mut String, result: &RunResult, phase: &str, summaries: &[&Summary]) {
+    let rate = result
+        .scenario
+        .phases
+        .iter()
+        .find(|candidate| candidate.name == phase)
+        .and_then(|phase| crate::budget::fixed_rate(phase, &result.rates));
+    let rate = rate.map(|rate| format!(", {} messages/s", grouped(rate as u64))).unwrap_or_default();
+    line!(text, "## Latency from the intended send time, ms (phase {phase}{rate})\n");
+    line!(text, "| profile | p50 | p99 | p99.9 | p99.99 | max | to a live reader, p99 | trials |");
+    line!(text, "|---|--:|--:|--:|--:|--:|--:|--:|");
+    for summary in summaries {
+        let latency = summary.latency_intended.as_ref();
+        let at = |percentile| latency.map_or("n/a".into(), |latency| percentile_ms(latency, percentile));
+        line!(
+            text,
+            "| {}{} | {} | {} | {} | {} | {} | {} | {} |",
+            summary.profile,
+            if summary.latency_is_acknowledgement { "" } else { " (not acknowledged)" },
+            at(50.0),
+            at(99.0),
+            at(99.9),
+            at(99.99),
+            latency.and_then(|latency| latency.max_us).map_or("n/a".into(), ms),
+            summary.latency_end_to_end.as_ref().map_or("n/a".into(), |live| percentile_ms(&live.latency, 99.0)),
+            trials(summary)
+        );
+    }
+    line!(text, "\nA percentile that the sample cannot carry has no value but says how many samples it needs.\n");
+}
+
+fn claims(text: &mut String, result: &RunResult) {
+    if result.claims.is_empty() {
+        return;
+    }
+    line!(text, "## Claims\n");
+    for claim in &result.claims {
+        let answer = match claim.answer {
+            Answer::Confirmed => "confirmed",
+            Answer::Refuted => "refuted",
+            Answer::Inconclusive => "inconclusive",
+        };
+        line!(text, "- \"{}\": **{answer}** here. {}.", claim.text, claim.reason);
+    }
+    line!(text, "");
+}
+
+fn warnings(text: &mut String, result: &RunResult) {
+    if result.warnings.is_empty() {
+        return;
+    }
+    line!(text, "## Before you trust these figures\n");
+    for warning in &result.warnings {
+        line!(text, "- {}. Cure: {}.", warning.what, warning.cure);
+    }
+    line!(text, "");
+}
+
+fn pictures(text: &mut String, charts: &[String]) {
+    for chart in charts {
+        line!(text, "![{chart}]({CHARTS_FOLDER}/{chart}.svg)\n");
+    }
+}
+
+fn files(text: &mut String) {
+    line!(
+        text,
+        "## Files\n\n- `{RESULT_FILE}`: everything above and more, for programs (`ackmark schema result`)\n\
+         - `{SCENARIO_FILE}`: the scenario in effect; `ackmark bench {SCENARIO_FILE}` runs it again\n\
+         - `trials/`: each trial's reports, second by second, and its latency logs"
+    );
+}
+
+fn trials(summary: &Summary) -> String {
+    match summary.left_out {
+        0 => summary.trials.to_string(),
+        left_out => format!("{} ({left_out} left out)", summary.trials),
+    }
+}
+
+fn estimate(estimate: Option<Estimate>, factor: f64, decimals: usize) -> String {
+    let Some(estimate) = estimate else { return "n/a".into() };
+    let figure = |value: f64| {
+        if decimals == 0 { grouped((value * factor).round() as u64) } else { format!("{:.decimals$}", value * factor) }
+    };
+    let interval = match (estimate.low, estimate.high) {
+        (Some(low), Some(high)) => format!("{}-{}", figure(low), figure(high)),
+        _ => "n/a".into(),
+    };
+    format!("{} ({interval})", figure(estimate.median))
+}
+
+fn percentile_ms(latency: &LatencySummary, percentile: f64) -> String {
+    match latency.at(percentile) {
+        Some(entry) => entry.value_us.map_or_else(|| format!("n/a (needs {})", grouped(entry.needs)), ms),
+        None => "n/a".into(),
+    }
+}
+
+fn ms(us: u64) -> String {
+    let ms = us as f64 / 1000.0;
+    if ms < 10.0 { format!("{ms:.2}") } else { format!("{ms:.1}") }
+}
+
+/// Thousands apart: `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{
+        judge::{judge, synthetic},
+        warnings,
+    };
+
+    #[test]
+    fn a_result_reads_well() {
+        let mut result = synthetic::result();
+        result.trials =
+            synthetic::trials(&[("at-most-once", 412_000.0), ("all-acks", 380_000.0), ("transactional", 240_000.0)], 6);
+        judge(&mut result, Path::new("."));
+        result.warnings = warnings::warnings(&result);
+        insta::assert_snapshot!(text(&result, &["cost".to_owned()]));
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

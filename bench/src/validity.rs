@@ -1,0 +1,65 @@
+//! Whether a trial's figures may be used: reasons against it, each with its figure.
+//!
+//! These are about the measurement, not about Kafka: a generator that was late by itself, a clock that
+//! stepped, CPU time that the hypervisor took, fewer messages than asked for. A full queue in an open loop
+//! is Kafka's doing and stands in the latency.
+
+use ackmark_schema::{
+    report::{Ending, load::LoadReport},
+    scenario::{Load, Phase},
+    units::Rate,
+};
+
+/// Least share of the messages asked for that an open loop must have sent.
+const SENT_MIN: f64 = 0.99;
+/// Largest share of CPU time that the hypervisor may take.
+const STEAL_MAX: f64 = 0.10;
+/// Largest step of the wall clock in an open loop, whose end-to-end latency rests on it.
+const CLOCK_STEP_MAX_US: u64 = 10_000;
+/// The generator's own lateness at the 99th percentile: this much, and this share of the latency.
+const LAG_MAX_US: u64 = 1_000;
+const LAG_SHARE_MAX: f64 = 0.5;
+
+/// Reasons against using the figures; empty when they may be used.
+pub(crate) fn invalid(report: &LoadReport, phase: &Phase, rate: Option<Rate>) -> Vec<String> {
+    let open_loop = matches!(phase.load, Load::Rate(_));
+    let mut reasons = Vec::new();
+    if report.measured.delivered == 0 {
+        reasons.push("no message was delivered in the measured part".to_owned());
+    }
+    if let Some(steal) = report.generator.steal_share.filter(|steal| *steal > STEAL_MAX) {
+        reasons.push(format!("the hypervisor took {:.0} % of the CPU time", steal * 100.0));
+    }
+    if open_loop {
+        reasons.extend(clock_step(report));
+        reasons.extend(late_generator(report));
+        reasons.extend(rate.and_then(|rate| too_few(report, phase, rate)));
+    }
+    reasons
+}
+
+fn clock_step(report: &LoadReport) -> Option<String> {
+    let step_us = report.generator.clock_step_us;
+    (step_us > CLOCK_STEP_MAX_US).then(|| format!("the wall clock stepped by {} ms", step_us / 1000))
+}
+
+fn late_generator(report: &LoadReport) -> Option<String> {
+    let lag_us = report.generator.schedule_lag.as_ref()?.at(99.0)?.value_us?;
+    let latency_us = report.latency_intended.as_ref()?.at(99.0)?.value_us?;
+    let by_itself = report.generator.queue_full == 0;
+    let matters = lag_us > LAG_MAX_US && lag_us as f64 > LAG_SHARE_MAX * latency_us as f64;
+    (by_itself && matters).then(|| {
+        format!("the generator itself was late: p99 of its lag is {lag_us} µs, of the latency {latency_us} µs")
+    })
+}
+
+fn too_few(report: &LoadReport, phase: &Phase, rate: Rate) -> Option<String> {
+    // What was stopped says so itself.
+    if report.ending != Ending::Completed {
+        return None;
+    }
+    let asked = rate.as_f64() * phase.duration.0.as_secs_f64();
+    let sent = report.measured.counts.sent;
+    (sent as f64 + 1.0 < asked * SENT_MIN)
+        .then(|| format!("{sent} messages were sent where {asked:.0} were asked for: the rate could not be kept"))
+}

@@ -1,0 +1,135 @@
+//! Warming brokers before the first trial: a cold JVM broker is several times slower.
+//!
+//! Loads of up to two million messages under all acks run on a throw-away topic, one after another, until
+//! throughput has risen by less than 5 % twice in a row, or a bound of the scenario is reached. A profile
+//! with transactions then sends a little, so that the coordinator's topic is there before it is measured.
+
+use std::time::{Duration, Instant};
+
+use ackmark_schema::{
+    profile::{self, Profile},
+    report::load::{LOAD_FILE, LoadReport},
+    result::WarmUpRecord,
+};
+
+use crate::{
+    child::{Children, Ended},
+    event::{BenchEvent, ChildKind},
+    load_spec::{Common, DRAIN_TIMEOUT},
+    plan::Plan,
+    reports,
+    topics::Topics,
+    trial::{Secrets, load_arguments},
+};
+
+/// Most messages of an interval.
+const INTERVAL_MESSAGES_MAX: u64 = 2_000_000;
+/// Fewest intervals that the bound on messages is split into.
+const INTERVALS: u64 = 5;
+/// A rise below this share is none.
+const RISE: f64 = 1.05;
+/// Messages of a transactional profile, and how long it may take to send them.
+const COORDINATOR_MESSAGES: u64 = 10_000;
+const COORDINATOR_DURATION: Duration = Duration::from_secs(5);
+/// Start and end of a child beside its load.
+const CHILD_OVERHEAD: Duration = Duration::from_secs(60);
+
+/// What a warm-up needs.
+pub(crate) struct WarmUp<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) common: &'a Common<'a>,
+    pub(crate) children: &'a Children,
+    pub(crate) topics: &'a Topics<'a>,
+    pub(crate) secrets: &'a Secrets,
+    pub(crate) topic: String,
+}
+
+impl WarmUp<'_> {
+    /// Warms the brokers; `None` where the scenario wants none. What fails is an error: trials on such a
+    /// cluster would fail too.
+    pub(crate) async fn run(&self) -> Result<Option<WarmUpRecord>, String> {
+        if self.plan.scenario.warm_up.messages_max.0 == 0 {
+            return Ok(None);
+        }
+        self.topics.create(&self.topic).await?;
+        let record = self.intervals().await;
+        let deleted = self.topics.delete(&self.topic).await;
+        let record = record?;
+        deleted?;
+        Ok(Some(record))
+    }
+
+    async fn intervals(&self) -> Result<WarmUpRecord, String> {
+        let start = Instant::now();
+        let bounds = &self.plan.scenario.warm_up;
+        let interval = bounds.messages_max.0.div_ceil(INTERVALS).min(INTERVAL_MESSAGES_MAX);
+        let mut record = WarmUpRecord { messages: 0, duration_s: 0.0, rates_per_s: Vec::new(), settled: false };
+        while !record.settled && !self.children.stopping() {
+            let left = bounds.duration_max.0.saturating_sub(start.elapsed());
+            let messages = interval.min(bounds.messages_max.0.saturating_sub(record.messages));
+            if left < Duration::from_millis(100) || messages == 0 {
+                break;
+            }
+            let Some(report) = self.load(&all_acks(), messages, left).await? else { break };
+            record.messages += report.measured.delivered;
+            record.rates_per_s.push(report.measured.delivered_per_s);
+            record.settled = has_settled(&record.rates_per_s);
+            (self.children.events)(BenchEvent::WarmUp {
+                interval: record.rates_per_s.len() - 1,
+                rate_per_s: report.measured.delivered_per_s,
+                messages: record.messages,
+            });
+        }
+        for profile in self.plan.profiles.iter().filter(|profile| profile.transactions.is_some()) {
+            if let Some(report) = self.load(profile, COORDINATOR_MESSAGES, COORDINATOR_DURATION).await? {
+                record.messages += report.measured.delivered;
+            }
+        }
+        record.duration_s = start.elapsed().as_secs_f64();
+        Ok(record)
+    }
+
+    /// One load; `None` when the user wants an end.
+    async fn load(&self, profile: &Profile, messages: u64, longest: Duration) -> Result<Option<LoadReport>, String> {
+        let folder = tempfile::tempdir().map_err(|error| format!("cannot make a temporary folder: {error}"))?;
+        let out = folder.path().join("load");
+        let spec = self.secrets.spec(&self.common.warm_up(profile, &self.topic, messages, longest))?;
+        let bound = longest + DRAIN_TIMEOUT + CHILD_OVERHEAD;
+        let arguments = load_arguments(spec.path(), &out);
+        match self.children.run(ChildKind::Load, &arguments, bound, &[0]).await {
+            Ok(Ended::Code(_)) => match reports::read(&out, LOAD_FILE)? {
+                Some(report) => Ok(Some(report)),
+                None => Err(format!("the warm-up's load left no {LOAD_FILE}")),
+            },
+            Ok(Ended::Stopped) => Ok(None),
+            Err(error) => Err(format!("warm-up: {error}")),
+        }
+    }
+}
+
+fn all_acks() -> Profile {
+    profile::built_in().into_iter().find(|profile| profile.name == "all-acks").expect("a built-in profile")
+}
+
+/// Whether the last two intervals rose by less than 5 % each.
+fn has_settled(rates: &[f64]) -> bool {
+    match rates {
+        [.., first, second, third] => *second < first * RISE && *third < second * RISE,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throughput_settles_when_it_has_not_risen_twice() {
+        assert!(!has_settled(&[]));
+        assert!(!has_settled(&[100.0, 100.0]));
+        assert!(!has_settled(&[100.0, 200.0, 205.0]));
+        assert!(!has_settled(&[100.0, 100.0, 120.0]));
+        assert!(has_settled(&[100.0, 200.0, 205.0, 204.0]));
+        assert!(has_settled(&[100.0, 90.0, 80.0]));
+    }
+}
