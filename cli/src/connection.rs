@@ -113,6 +113,10 @@ pub(crate) fn resolve(servers: &Servers, properties: &Properties) -> Result<Clie
     }
 }
 
+/// What to look at when no broker answers.
+pub(crate) const REACH_HINT: &str = "is a Kafka listening there, are its advertised addresses reachable from here, \
+and do -X and -F hold the security settings that it asks for?";
+
 /// A client's error as a problem: what the user typed is bad input, the rest is Kafka's or the network's.
 pub(crate) fn problem(error: &ClientError) -> Problem {
     match error {
@@ -121,6 +125,9 @@ pub(crate) fn problem(error: &ClientError) -> Problem {
         | ClientError::PropertyLine { .. }
         | ClientError::Create { .. }
         | ClientError::NulByte { .. } => Problem::refused(error),
+        ClientError::Operation { what, code, reason } => {
+            Problem::runtime(format!("cannot {what}: {code}: {reason}")).hint(code.cure())
+        }
         _ => Problem::failed(error),
     }
 }
@@ -140,10 +147,8 @@ mod tests {
     fn a_flag_beats_the_environment_which_beats_the_file() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         writeln!(file, "# comment\nlinger.ms=1\nacks=1\nbatch.size=1000").unwrap();
-        let arguments = Properties {
-            properties: vec![("acks".into(), "all".into())],
-            config: Some(file.path().to_owned()),
-        };
+        let arguments =
+            Properties { properties: vec![("acks".into(), "all".into())], config: Some(file.path().to_owned()) };
         let environment = environment(&[("ACKMARK_X_LINGER_MS", "2"), ("ACKMARK_X_ACKS", "0"), ("PATH", "x")]);
         let resolved = arguments.resolve_from(environment).unwrap();
         let found = |name: &str| resolved.get(name).map(|found| (found.value.clone(), found.origin)).unwrap();

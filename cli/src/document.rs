@@ -163,7 +163,12 @@ fn right_aligned(table: &str, labels: usize) -> String {
         });
         marked.collect::<Vec<_>>().join("|")
     };
-    table.lines().enumerate().map(|(at, line)| if at == 1 { mark(line) } else { line.to_owned() }).collect::<Vec<_>>().join("\n")
+    table
+        .lines()
+        .enumerate()
+        .map(|(at, line)| if at == 1 { mark(line) } else { line.to_owned() })
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A part of a document.
@@ -172,6 +177,7 @@ enum Block {
     Heading(String),
     Sentence(Text),
     Items(Vec<Text>),
+    Verbatim(String),
     Table(Table),
 }
 
@@ -203,6 +209,12 @@ impl Document {
         self
     }
 
+    /// Adds text that is laid out already.
+    pub(crate) fn verbatim(&mut self, text: impl Into<String>) -> &mut Self {
+        self.blocks.push(Block::Verbatim(text.into()));
+        self
+    }
+
     /// Adds a table; an empty one adds nothing.
     pub(crate) fn table(&mut self, table: Table) -> &mut Self {
         if !table.is_empty() {
@@ -215,8 +227,7 @@ impl Document {
     pub(crate) fn render(&self, form: Form) -> String {
         let mut out = String::new();
         for (at, block) in self.blocks.iter().enumerate() {
-            let follows_heading =
-                form == Form::Terminal && at > 0 && matches!(self.blocks[at - 1], Block::Heading(_));
+            let follows_heading = form == Form::Terminal && at > 0 && matches!(self.blocks[at - 1], Block::Heading(_));
             if at > 0 && !follows_heading {
                 out.push('\n');
             }
@@ -240,6 +251,8 @@ fn write_block(out: &mut String, block: &Block, form: Form) {
             }
             Ok(())
         }
+        (Block::Verbatim(text), Form::Terminal) => writeln!(out, "{}", text.trim_end()),
+        (Block::Verbatim(text), Form::Markdown) => writeln!(out, "```text\n{}\n```", text.trim_end()),
         (Block::Table(table), _) => write!(out, "{}", table.render(form)),
     };
 }

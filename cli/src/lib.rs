@@ -11,6 +11,7 @@
 //! | [`print`] | one module per contract: from the outcome to a document |
 //! | [`document`] | headings, sentences and tables, for a terminal or as Markdown |
 //! | [`progress`] | what is told while work goes on, on stderr |
+//! | [`narration`] | what a bench tells, from its events |
 //! | [`interrupt`] | Ctrl-C: first a clean end, then the end |
 //! | [`checks`] | what stands in the way of a run |
 //! | [`folder`], [`files`] | what is read and written |
@@ -30,6 +31,7 @@ mod figures;
 mod files;
 mod folder;
 mod interrupt;
+mod narration;
 mod print;
 mod problem;
 mod progress;

@@ -45,6 +45,15 @@ impl Problem {
         self
     }
 
+    /// Says whom it is about, unless that is told already.
+    #[must_use]
+    pub(crate) fn about(mut self, whom: &str) -> Self {
+        if !self.message.contains(whom) {
+            self.message = format!("{whom}: {}", self.message);
+        }
+        self
+    }
+
     /// A message may end with its own `hint: …` line.
     fn new(exit: Exit, message: &str) -> Self {
         match message.rsplit_once("\nhint: ") {

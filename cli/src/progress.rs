@@ -7,9 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ackmark_schema::{
+    report::{Ending, verify::Verdict},
+    result::Trial,
+};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{console, figures};
 
@@ -34,7 +38,7 @@ pub(crate) enum Form {
 }
 
 /// How far the work is. Figures are of the last interval, unless they are totals.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Event {
     /// A load.
@@ -52,6 +56,39 @@ pub(crate) enum Event {
         /// 99th percentile of latency from the intended time; none as fast as possible.
         p99_us: Option<u64>,
     },
+    /// The warm-up of a bench's brokers.
+    WarmUp {
+        /// Its interval, from 0.
+        interval: usize,
+        /// Sent per second.
+        rate_per_s: f64,
+        /// Sent in total.
+        messages: u64,
+    },
+    /// A trial of a bench begins.
+    Trial {
+        /// Its number, from 0.
+        index: u32,
+        /// Trials of the plan.
+        total: u32,
+        /// Phase name.
+        phase: String,
+        /// Profile name.
+        profile: String,
+        /// Round, from 0.
+        round: u32,
+    },
+    /// A trial of a bench has ended.
+    TrialEnded {
+        /// Its number, from 0.
+        index: u32,
+        /// How it ended.
+        ending: Ending,
+        /// Delivered per second while measured; none when the load never reported.
+        delivered_per_s: Option<f64>,
+        /// The verdict; none when it was not verified.
+        verdict: Option<Verdict>,
+    },
     /// An accounting.
     Verify {
         /// Since the start.
@@ -65,10 +102,41 @@ pub(crate) enum Event {
     },
 }
 
+impl From<ackmark_bench::Progress> for Event {
+    fn from(progress: ackmark_bench::Progress) -> Self {
+        use ackmark_bench::Progress;
+        match progress {
+            Progress::Load { elapsed_s, messages, rate_per_s, errors, outstanding, p99_us } => {
+                Self::Load { elapsed_s, messages, rate_per_s, errors, outstanding, p99_us }
+            }
+            Progress::Verify { elapsed_s, messages, expected, rate_per_s } => {
+                Self::Verify { elapsed_s, messages, expected, rate_per_s }
+            }
+        }
+    }
+}
+
 impl Event {
-    /// One line for people.
-    fn line(&self) -> String {
-        match self {
+    /// A trial's end.
+    pub(crate) fn trial_ended(trial: &Trial) -> Self {
+        Self::TrialEnded {
+            index: trial.index,
+            ending: trial.ending,
+            delivered_per_s: trial.load.as_ref().map(|load| load.measured.delivered_per_s),
+            verdict: trial.verification.as_ref().map(|verified| verified.verdict),
+        }
+    }
+
+    /// One line for people; none where a line of its own is said.
+    fn line(&self) -> Option<String> {
+        let line = match self {
+            Self::Trial { .. } | Self::TrialEnded { .. } => return None,
+            Self::WarmUp { interval, rate_per_s, messages } => format!(
+                "warming the brokers, {}: {}, {} messages so far",
+                interval + 1,
+                figures::rate(*rate_per_s),
+                figures::count(*messages)
+            ),
             Self::Load { elapsed_s, messages, rate_per_s, errors, outstanding, p99_us } => {
                 let p99 = p99_us.map(|us| format!(", p99 {}", figures::micros(us))).unwrap_or_default();
                 format!(
@@ -89,13 +157,14 @@ impl Event {
                     figures::rate(*rate_per_s)
                 )
             }
-        }
+        };
+        Some(line)
     }
 }
 
 /// Tells how far the work is.
 pub(crate) struct Reporter {
-    what: String,
+    what: Mutex<String>,
     sink: Sink,
 }
 
@@ -117,27 +186,35 @@ impl Reporter {
             Form::Json => Sink::Json,
             Form::None => Sink::None,
         };
-        Self { what: what.into(), sink }
+        Self { what: Mutex::new(what.into()), sink }
+    }
+
+    /// From now on it is about `what`.
+    pub(crate) fn rename(&self, what: String) {
+        *self.what.lock().unwrap_or_else(PoisonError::into_inner) = what;
     }
 
     /// Tells an event, or leaves it when it is too soon for another.
     pub(crate) fn tell(&self, event: &Event) {
+        if let Sink::Json = self.sink {
+            if let Ok(line) = serde_json::to_string(event) {
+                // A parent that is gone needs no news.
+                let _ = writeln!(std::io::stderr().lock(), "{line}");
+            }
+            return;
+        }
+        let Some(line) = event.line() else { return };
+        let what = self.what.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.sink {
-            Sink::Bar(bar) => bar.set_message(format!("{}  {}", self.what, event.line())),
+            Sink::Bar(bar) => bar.set_message(format!("{what}  {line}")),
             Sink::Plain(last) => {
                 let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
                 if last.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
                     *last = Some(Instant::now());
-                    console::say(format_args!("{}  {}", self.what, event.line()));
+                    console::say(format_args!("{what}  {line}"));
                 }
             }
-            Sink::Json => {
-                if let Ok(line) = serde_json::to_string(event) {
-                    // A parent that is gone needs no news.
-                    let _ = writeln!(std::io::stderr().lock(), "{line}");
-                }
-            }
-            Sink::None => {}
+            Sink::Json | Sink::None => {}
         }
     }
 
@@ -161,7 +238,10 @@ impl Drop for Reporter {
 
 impl Sink {
     fn bar() -> Self {
-        let style = ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-        Self::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_S)).with_style(style))
+        let style =
+            ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        Self::Bar(
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_S)).with_style(style),
+        )
     }
 }

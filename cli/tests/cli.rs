@@ -213,7 +213,8 @@ fn the_doctor_tells_what_is_missing_for_a_local_kafka() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("bin");
     fs::create_dir(&empty).unwrap();
-    let found = finish(ackmark(folder.path()).args(["doctor", "-o", "json"]).env("PATH", &empty).env_remove("JAVA_HOME"));
+    let found =
+        finish(ackmark(folder.path()).args(["doctor", "-o", "json"]).env("PATH", &empty).env_remove("JAVA_HOME"));
     let checks: serde_json::Value = found.exits(1).json();
     let java = checks.as_array().unwrap().iter().find(|check| check["what"] == "Java").unwrap();
     assert_eq!(java["state"], "fail");

@@ -2,13 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use ackmark_client::{
-    AdminClient, ClientProperties, LogSink,
-    admin::ConfigResource,
-};
+use ackmark_client::{AdminClient, ClientProperties, LogSink, admin::ConfigResource};
 
 use super::{Check, State};
-use crate::problem::Problem;
+use crate::{connection, problem::Problem};
 
 /// A Kafka that does not answer within this is not reachable.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -22,11 +19,7 @@ const BROKERS_MIN: usize = 3;
 pub(crate) fn all(properties: &ClientProperties) -> Result<Vec<Check>, Problem> {
     let servers = properties.value("bootstrap.servers").unwrap_or_default().to_owned();
     let admin = AdminClient::new(properties, LogSink::discard()).map_err(|error| Problem::refused(&error))?;
-    let cluster = admin.metadata(TIMEOUT).map_err(|error| {
-        Problem::failed(&error).hint(format!(
-            "is a Kafka listening at {servers}, are its advertised addresses reachable from here, and do -X and -F hold the security settings that it asks for?"
-        ))
-    })?;
+    let cluster = admin.metadata(TIMEOUT).map_err(|error| connection::problem(&error).about(&servers))?;
     let mut checks = vec![brokers(cluster.brokers.len())];
     let Some(broker) = cluster.brokers.first() else { return Ok(checks) };
     match admin.configs(&ConfigResource::Broker(broker.id), TIMEOUT) {
@@ -64,12 +57,27 @@ fn brokers(count: usize) -> Check {
 /// Judges one broker's configuration.
 fn promises(configs: &HashMap<String, String>) -> Vec<Check> {
     vec![
-        at_least(configs, "min.insync.replicas", 2, "one copy is enough to acknowledge; the built-in scenarios set 2 for their topics, set it for yours"),
-        at_least(configs, "default.replication.factor", 3, "topics that others create have fewer copies; the built-in scenarios set 3 for their own"),
+        at_least(
+            configs,
+            "min.insync.replicas",
+            2,
+            "one copy is enough to acknowledge; the built-in scenarios set 2 for their topics, set it for yours",
+        ),
+        at_least(
+            configs,
+            "default.replication.factor",
+            3,
+            "topics that others create have fewer copies; the built-in scenarios set 3 for their own",
+        ),
         unclean(configs),
         transaction_log(configs, "transaction.state.log.replication.factor", 3),
         transaction_log(configs, "transaction.state.log.min.isr", 2),
-        at_least(configs, "offsets.topic.replication.factor", 3, "committed offsets of groups can be lost with a broker; set 3 before the topic comes into being"),
+        at_least(
+            configs,
+            "offsets.topic.replication.factor",
+            3,
+            "committed offsets of groups can be lost with a broker; set 3 before the topic comes into being",
+        ),
         retention(configs),
     ]
 }
@@ -113,7 +121,9 @@ fn transaction_log(configs: &HashMap<String, String>, what: &'static str, wanted
             what,
             State::Fail,
             found.to_string(),
-            format!("the profile transactional needs {wanted}; set it before the first transaction, or leave that profile out (--profiles)"),
+            format!(
+                "the profile transactional needs {wanted}; set it before the first transaction, or leave that profile out (--profiles)"
+            ),
         ),
     }
 }

@@ -1,12 +1,27 @@
 //! `ackmark bench`: the main job.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use ackmark_bench::{BenchError, BenchOptions, Choices, Plan, Target, guards, shipped};
+use ackmark_client::ClientProperties;
+use ackmark_cluster::{Cluster, External, Guards, Local, Simulated, local::kept};
+use ackmark_schema::{report::Ending, result::RunResult};
+
+use super::{
+    chart,
+    cluster::{self, Kafka},
+};
 use crate::{
     arguments::{Output, Progress},
-    command::cluster::Kafka,
-    connection::{Properties, Servers},
+    connection::{self, Properties, Servers},
+    console,
     exit::Exit,
+    interrupt,
+    narration::Narrator,
+    print,
     problem::Problem,
 };
 
@@ -21,7 +36,7 @@ Examples:
   ackmark bench own.toml -b localhost:9092 -X compression.type=lz4")]
 pub(crate) struct Arguments {
     /// A shipped scenario, or a TOML file of your own (see `ackmark schema scenario`)
-    #[arg(value_name = "SCENARIO", default_value = "delivery")]
+    #[arg(value_name = "SCENARIO", default_value = shipped::DEFAULT)]
     scenario: String,
     /// Run these profiles instead of the scenario's
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -41,6 +56,9 @@ pub(crate) struct Arguments {
     /// Leave the topics there
     #[arg(long)]
     keep_topics: bool,
+    /// Leave the ledgers of sound trials there; those of a broken promise always stay
+    #[arg(long)]
+    keep_ledgers: bool,
     /// Write to a Kafka that ackmark did not start without asking
     #[arg(short, long)]
     yes: bool,
@@ -59,8 +77,172 @@ pub(crate) struct Arguments {
     progress: Progress,
 }
 
-/// PENDING
+/// Plans, runs, tells, draws.
+///
+/// # Errors
+/// Bad input, no consent, a Kafka that cannot be had or reached, a folder that cannot be written to.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
-    let _ = arguments;
-    Err(Problem::runtime("pending"))
+    let stop = interrupt::watch()?;
+    let source = Source::of(arguments)?;
+    let scenario = shipped::scenario(&arguments.scenario).map_err(|error| problem(&error))?;
+    let plan = Plan::new(&scenario, &arguments.choices(), &source.guards()).map_err(|error| problem(&error))?;
+    if arguments.dry_run {
+        arguments.output.print(&print::plan::outline(&plan), || print::plan::document(&plan))?;
+        return Ok(Exit::Success);
+    }
+    if let Source::External { servers, ours: false, .. } = &source {
+        agree(&plan, servers, arguments.yes)?;
+    }
+    let narrator = Narrator::new(arguments.progress.progress);
+    let cluster = source.start(&arguments.kafka, &narrator)?;
+    let options = BenchOptions {
+        ackmark: std::env::current_exe()
+            .map_err(|error| Problem::runtime(format!("cannot find this program's own file: {error}")))?,
+        results: arguments.results.clone(),
+        keep_topics: arguments.keep_topics,
+        keep_ledgers: arguments.keep_ledgers,
+        confirmed: true,
+        stop,
+    };
+    let mut target = Target::new(&cluster, source.properties()).map_err(|error| cluster::problem(&error))?;
+    target.guards = source.guards();
+    let outcome = bench(&plan, &target, &options, &narrator);
+    drop(target);
+    let stopped = stop_cluster(cluster);
+    let result = outcome?;
+    stopped?;
+    tell(arguments, &result, narrator)
+}
+
+/// Runs the plan on a runtime of its own.
+fn bench(
+    plan: &Plan,
+    target: &Target<'_>,
+    options: &BenchOptions,
+    narrator: &Arc<Narrator>,
+) -> Result<RunResult, Problem> {
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Problem::runtime(format!("cannot start the threads that watch over children: {error}")))?;
+    runtime.block_on(ackmark_bench::run(plan, target, options, narrator.events())).map_err(|error| problem(&error))
+}
+
+fn stop_cluster(cluster: Cluster) -> Result<(), Problem> {
+    match cluster {
+        Cluster::Local(local) => local.stop().map_err(|error| cluster::problem(&error)),
+        Cluster::External(_) | Cluster::Simulated(_) => Ok(()),
+    }
+}
+
+/// Prints the result, draws its charts, says what comes next.
+fn tell(arguments: &Arguments, result: &RunResult, narrator: Arc<Narrator>) -> Result<Exit, Problem> {
+    let folder = narrator.folder();
+    drop(narrator);
+    arguments.output.print(result, || print::result::document(result))?;
+    if let Some(folder) = &folder {
+        let charts = chart::draw(result, folder, &folder.join(chart::FOLDER))?;
+        console::say(format_args!(
+            "\nresults: {}\ncharts:  {} in {}\nnext:    read {}",
+            folder.display(),
+            charts.rendered.len(),
+            folder.join(chart::FOLDER).display(),
+            folder.join("README.md").display()
+        ));
+    }
+    Ok(match result.ending {
+        Ending::Interrupted => Exit::Interrupted,
+        Ending::Failed => Exit::Runtime,
+        Ending::Completed => Exit::of_verdict(result.verdict),
+    })
+}
+
+/// Tells what will be written to somebody else's Kafka and asks for consent.
+fn agree(plan: &Plan, servers: &str, yes: bool) -> Result<(), Problem> {
+    console::say(guards::what_is_written(plan, servers));
+    if yes {
+        return Ok(());
+    }
+    match console::confirm("Go on?") {
+        Some(true) => Ok(()),
+        Some(false) => Err(Problem::usage("not confirmed; nothing was written")),
+        None => Err(Problem::usage("nobody is here to confirm what will be written to that Kafka")
+            .hint("look at the plan with --dry-run, then add --yes")),
+    }
+}
+
+impl Arguments {
+    fn choices(&self) -> Choices {
+        Choices { seed: self.seed, profiles: self.profiles.clone(), rates_from: self.rates_from.clone() }
+    }
+}
+
+/// Where the Kafka comes from.
+enum Source {
+    /// By its address. `ours` when it is the kept local one.
+    External { servers: String, properties: ClientProperties, ours: bool },
+    /// Started for this run.
+    Local(ClientProperties),
+    /// librdkafka's mock.
+    Simulated(ClientProperties),
+}
+
+impl Source {
+    fn of(arguments: &Arguments) -> Result<Self, Problem> {
+        let mut properties = arguments.properties.resolve()?;
+        if arguments.simulated {
+            if arguments.servers.typed {
+                return Err(Problem::usage("--simulated and -b name two Kafkas").hint("leave one of them out"));
+            }
+            return Ok(Self::Simulated(properties));
+        }
+        match arguments.servers.add_to(&mut properties) {
+            Some(servers) => {
+                let ours = is_kept(&servers, arguments.kafka.home.as_deref())?;
+                Ok(Self::External { servers, properties, ours })
+            }
+            None => Ok(Self::Local(properties)),
+        }
+    }
+
+    /// What the user set.
+    const fn properties(&self) -> &ClientProperties {
+        match self {
+            Self::External { properties, .. } | Self::Local(properties) | Self::Simulated(properties) => properties,
+        }
+    }
+
+    fn guards(&self) -> Guards {
+        match self {
+            Self::External { ours: false, .. } => Guards::for_somebody_elses(),
+            _ => Guards::none(),
+        }
+    }
+
+    fn start(&self, kafka: &Kafka, narrator: &Narrator) -> Result<Cluster, Problem> {
+        let started = match self {
+            Self::External { servers, properties, .. } => {
+                let external = External::with_properties(servers, properties.clone());
+                external.check().map(|()| Cluster::External(external))
+            }
+            Self::Local(_) => Local::start(&kafka.options(), &|line| narrator.say(line)).map(Cluster::Local),
+            Self::Simulated(_) => Simulated::start().map(Cluster::Simulated),
+        };
+        started.map_err(|error| cluster::problem(&error))
+    }
+}
+
+/// Whether these brokers are those of the kept local cluster.
+fn is_kept(servers: &str, home: Option<&Path>) -> Result<bool, Problem> {
+    let kept = kept::status(home).map_err(|error| cluster::problem(&error))?;
+    let known = kept.map(|state| state.bootstrap_servers).unwrap_or_default();
+    Ok(servers.split(',').all(|server| known.split(',').any(|known| known == server.trim())))
+}
+
+/// What the user can mend by another command line or file is bad input, the rest is not.
+fn problem(error: &BenchError) -> Problem {
+    match error {
+        BenchError::Client(error) => connection::problem(error),
+        BenchError::Guard(error) => cluster::problem(error),
+        BenchError::Child(_) | BenchError::KeepsFailing { .. } => Problem::failed(error),
+        _ => Problem::refused(error),
+    }
 }

@@ -166,6 +166,7 @@ pub(crate) fn problem(error: &ClusterError) -> Problem {
         | ClusterError::Properties { .. }
         | ClusterError::Guard { .. }
         | ClusterError::AlreadyUp { .. } => Problem::refused(error),
+        ClusterError::Unreachable { .. } => Problem::failed(error).hint(connection::REACH_HINT),
         _ => Problem::failed(error),
     }
 }

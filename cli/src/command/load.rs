@@ -1,6 +1,9 @@
 //! `ackmark load`: one producer run.
 
-use std::{path::{Path, PathBuf}, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ackmark_client::{AdminClient, ClientProperties, ErrorCode, LogSink, admin::NewTopic};
 use ackmark_schema::{load_spec::LoadSpec, text};
@@ -61,7 +64,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     };
     let out = arguments.out.clone().unwrap_or_else(folder::default_name);
     folder::create(&out)?;
-    let _ = (stop, spec, connection); Err(Problem::runtime("pending"))
+    let _ = (stop, spec, connection);
+    Err(Problem::runtime("pending"))
 }
 
 /// The spec of a file. Secrets, which it does not hold, come from `-F`.
@@ -89,10 +93,12 @@ fn from_flags(arguments: &Arguments) -> Result<(LoadSpec, ClientProperties), Pro
     let connection = connection::resolve(&arguments.servers, &arguments.properties)?;
     let mut spec = arguments.run.spec(&connection)?;
     let admin = AdminClient::new(&connection, LogSink::discard()).map_err(|error| connection::problem(&error))?;
-    spec.partitions = match arguments.run.create_topic {
-        Some(partitions) => create_topic(&admin, &spec.topic, partitions)?,
-        None => find_topic(&admin, &spec.topic)?,
+    let partitions = match arguments.run.create_topic {
+        Some(partitions) => create_topic(&admin, &spec.topic, partitions),
+        None => find_topic(&admin, &spec.topic),
     };
+    spec.partitions =
+        partitions.map_err(|problem| problem.about(connection.value("bootstrap.servers").unwrap_or_default()))?;
     Ok((spec, connection))
 }
 

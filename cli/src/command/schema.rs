@@ -11,7 +11,9 @@ use crate::{
 
 /// Print the JSON Schema of a file format.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Without a name the formats are listed.\n\nExample:\n  ackmark schema result > result.schema.json")]
+#[command(
+    after_help = "Without a name the formats are listed.\n\nExample:\n  ackmark schema result > result.schema.json"
+)]
 pub(crate) struct Arguments {
     /// Which format, for example scenario or result
     name: Option<String>,

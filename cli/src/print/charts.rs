@@ -13,7 +13,10 @@ pub(crate) fn document(charts: &Charts) -> Document {
     let mut document = Document::default();
     document.table(table);
     document.items(
-        charts.skipped.iter().map(|chart| Text::new(format!("{} is not drawn: {}", chart.name, chart.why), Tone::Faint)),
+        charts
+            .skipped
+            .iter()
+            .map(|chart| Text::new(format!("{} is not drawn: {}", chart.name, chart.why), Tone::Faint)),
     );
     document
 }

@@ -20,7 +20,9 @@ pub(crate) fn document(checks: &[Check]) -> Document {
     let worst = |state| checks.iter().filter(|check| check.state == state).count();
     let sum = match (worst(State::Fail), worst(State::Warn)) {
         (0, 0) => Text::new("Nothing stands in the way. Next: ackmark bench quick", Tone::Good),
-        (0, warnings) => Text::new(format!("A run is possible; {warnings} warning(s). Next: ackmark bench quick"), Tone::Doubtful),
+        (0, warnings) => {
+            Text::new(format!("A run is possible; {warnings} warning(s). Next: ackmark bench quick"), Tone::Doubtful)
+        }
         (failures, _) => Text::new(format!("{failures} thing(s) stand in the way."), Tone::Bad),
     };
     let mut document = Document::default();

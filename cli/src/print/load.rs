@@ -102,11 +102,9 @@ fn transaction_sentence(figures: &TransactionFigures) -> String {
 
 fn transaction_times(figures: &TransactionFigures) -> Table {
     let mut table = latency::table(["transaction"]);
-    for (label, summary) in [
-        ("begin to committed", &figures.begin_to_committed),
-        ("flush", &figures.flush),
-        ("commit", &figures.commit),
-    ] {
+    for (label, summary) in
+        [("begin to committed", &figures.begin_to_committed), ("flush", &figures.flush), ("commit", &figures.commit)]
+    {
         let mut row = vec![Text::from(label)];
         row.extend(latency::cells(summary));
         table.row(row);

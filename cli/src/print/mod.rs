@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod doctor;
 pub(crate) mod latency;
 pub(crate) mod load;
+pub(crate) mod plan;
 pub(crate) mod profiles;
 pub(crate) mod result;
 pub(crate) mod seal;

@@ -45,15 +45,13 @@ fn detail(document: &mut Document, entry: &Entry) {
     }
     document.sentence(format!("Sets: {}", settings(profile)));
     let mut table = Table::of_words(["ruling", "class", "why"]);
-    for (ruling, label, tone) in
-        [(Ruling::MustNot, "must not", Tone::Bad), (Ruling::May, "may", Tone::Doubtful), (Ruling::NoClaim, "no claim", Tone::Faint)]
-    {
+    for (ruling, label, tone) in [
+        (Ruling::MustNot, "must not", Tone::Bad),
+        (Ruling::May, "may", Tone::Doubtful),
+        (Ruling::NoClaim, "no claim", Tone::Faint),
+    ] {
         for clause in promise.clauses.iter().filter(|clause| clause.ruling == ruling) {
-            table.row([
-                Text::new(label, tone),
-                clause.class.label().into(),
-                clause.reason.as_str().into(),
-            ]);
+            table.row([Text::new(label, tone), clause.class.label().into(), clause.reason.as_str().into()]);
         }
     }
     document.table(table);

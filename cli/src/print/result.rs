@@ -79,10 +79,7 @@ const COLUMNS: [(&str, &[Class]); 5] = [
     ("lost", &[Class::Lost]),
     ("duplicates", &[Class::DuplicateRetry, Class::DuplicateResend]),
     ("reordered", &[Class::Reordered]),
-    (
-        "transactional",
-        &[Class::AbortedVisible, Class::EarlyVisible, Class::TornTransaction, Class::CommittedInvisible],
-    ),
+    ("transactional", &[Class::AbortedVisible, Class::EarlyVisible, Class::TornTransaction, Class::CommittedInvisible]),
     ("corrupt or invented", &[Class::Corrupt, Class::Phantom]),
 ];
 
@@ -114,7 +111,9 @@ const fn seen(provocations: &Provocations) -> u64 {
 }
 
 fn reasons(result: &RunResult) -> Vec<Text> {
-    let told = |entry: &ProfileVerdict| Text::new(format!("{}: {}", entry.profile, entry.reason), verdict::tone(entry.verdict));
+    let told = |entry: &ProfileVerdict| {
+        Text::new(format!("{}: {}", entry.profile, entry.reason), verdict::tone(entry.verdict))
+    };
     result.verdicts.iter().map(told).collect()
 }
 

@@ -51,10 +51,7 @@ pub(crate) fn examined(examined: &Examined, ruling: Ruling) -> Text {
 }
 
 /// The count of several classes together: exact when each is.
-pub(crate) fn sum<'a>(
-    findings: impl Iterator<Item = (Class, &'a Examined, Ruling)>,
-    classes: &[Class],
-) -> Text {
+pub(crate) fn sum<'a>(findings: impl Iterator<Item = (Class, &'a Examined, Ruling)>, classes: &[Class]) -> Text {
     let mut total = 0;
     let mut must_not = false;
     let mut looked = false;
@@ -81,8 +78,7 @@ pub(crate) fn ledger(ledger: &LedgerCounts) -> String {
         figures::count(ledger.failed),
         figures::count(ledger.indeterminate)
     );
-    let transactions =
-        ledger.committed_transactions + ledger.aborted_transactions + ledger.indeterminate_transactions;
+    let transactions = ledger.committed_transactions + ledger.aborted_transactions + ledger.indeterminate_transactions;
     if transactions > 0 {
         text += &format!(
             "; {} transactions: {} committed, {} aborted, {} indeterminate",
@@ -117,9 +113,7 @@ pub(crate) fn provocations(seen: &Provocations) -> String {
 }
 
 /// A table of findings, the grave ones first; classes without claim and without occurrence are left out.
-pub(crate) fn findings<'a>(
-    found: impl IntoIterator<Item = (Class, &'a Examined, Ruling, &'a str, Verdict)>,
-) -> Table {
+pub(crate) fn findings<'a>(found: impl IntoIterator<Item = (Class, &'a Examined, Ruling, &'a str, Verdict)>) -> Table {
     let mut rows: Vec<_> = found
         .into_iter()
         .filter(|(_, examined, ruling, ..)| *ruling != Ruling::NoClaim || matches!(examined, Examined::Counted(1..)))

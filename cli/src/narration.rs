@@ -1,0 +1,93 @@
+//! What a bench tells while it goes on, from its events.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use ackmark_bench::{BenchEvent, Events};
+use ackmark_schema::{report::Ending, result::Trial};
+
+use crate::{
+    figures,
+    progress::{Event, Form, Reporter},
+};
+
+/// Tells a bench's events and remembers where its result is.
+pub(crate) struct Narrator {
+    reporter: Reporter,
+    folder: Mutex<Option<PathBuf>>,
+}
+
+impl Narrator {
+    /// A narrator in that form.
+    pub(crate) fn new(form: Form) -> Arc<Self> {
+        Arc::new(Self { reporter: Reporter::new(form, ""), folder: Mutex::new(None) })
+    }
+
+    /// Says a line beside the events.
+    pub(crate) fn say(&self, line: &str) {
+        self.reporter.say(line);
+    }
+
+    /// The result folder; none when the bench ended before it was made.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes the bench's events.
+    pub(crate) fn events(self: &Arc<Self>) -> Events {
+        let narrator = Arc::clone(self);
+        Arc::new(move |event| narrator.tell(event))
+    }
+
+    fn tell(&self, event: BenchEvent) {
+        match event {
+            BenchEvent::Ready { folder, trials } => {
+                self.say(&format!("{trials} trials, results in {}", folder.display()));
+                *self.folder.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder);
+            }
+            BenchEvent::WarmUp { interval, rate_per_s, messages } => {
+                self.reporter.tell(&Event::WarmUp { interval, rate_per_s, messages });
+            }
+            BenchEvent::WarmedUp(record) => {
+                let settled = if record.settled { "no longer rising" } else { "still rising, the bounds were reached" };
+                self.say(&format!(
+                    "brokers warmed by {} messages in {}: {settled}",
+                    figures::count(record.messages),
+                    figures::seconds(record.duration_s)
+                ));
+            }
+            BenchEvent::TrialStarted { index, total, phase, profile, round } => {
+                self.reporter.rename(format!("[{}/{total}] {phase} {profile}", index + 1));
+                self.reporter.tell(&Event::Trial { index, total, phase, profile, round });
+            }
+            BenchEvent::Progress(progress) => self.reporter.tell(&progress.into()),
+            BenchEvent::Talk { child, line } => self.say(&format!("{}: {line}", child.command())),
+            BenchEvent::TrialFinished(trial) => {
+                self.say(&finished(&trial));
+                self.reporter.tell(&Event::trial_ended(&trial));
+            }
+            BenchEvent::Warning(warning) => self.say(&format!("warning: {} Cure: {}", warning.what, warning.cure)),
+            BenchEvent::Written(_) => {}
+        }
+    }
+}
+
+/// A trial's end in one line.
+fn finished(trial: &Trial) -> String {
+    let mut line = format!("{:>3}  {:<12} {:<14}", trial.index + 1, trial.phase, trial.profile);
+    if let Some(load) = &trial.load {
+        line += &format!(" {:>10}", figures::rate(load.measured.delivered_per_s));
+        let p99 = load.latency_intended.as_ref().and_then(|latency| latency.at(99.0)?.value_us);
+        if let Some(p99_us) = p99 {
+            line += &format!("  p99 {}", figures::micros(p99_us));
+        }
+    }
+    match (trial.ending, &trial.error, &trial.verification) {
+        (Ending::Completed, None, Some(verified)) => line + "  " + verified.verdict.label(),
+        (Ending::Completed, None, None) => line,
+        (Ending::Interrupted, ..) => line + "  interrupted",
+        (_, error, _) => line + "  failed: " + error.as_deref().unwrap_or("for an unknown reason"),
+    }
+}

@@ -1,0 +1,109 @@
+//! The cluster that all tests of this binary share, and what they do with it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use ackmark_client::{AdminClient, ClientProperties, LogSink, admin::NewTopic};
+use ackmark_cluster::{Local, LocalOptions, Settings};
+use ackmark_schema::{
+    properties::Origin,
+    report::{load::LoadReport, verify::VerifyReport},
+};
+
+use crate::common::{self, Run};
+
+/// How long an admin request may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Partitions of the tests' topics.
+pub const PARTITIONS: i32 = 2;
+
+/// The cluster, started when it is first needed.
+#[derive(Default)]
+pub struct Kafka {
+    cluster: OnceLock<Local>,
+    starting: Mutex<()>,
+    topics: AtomicU32,
+    base: OnceLock<Load>,
+    loading: Mutex<()>,
+}
+
+/// A load that was done: its folder lives as long as this.
+pub struct Load {
+    folder: tempfile::TempDir,
+    /// Its topic.
+    pub topic: String,
+    /// What it reported.
+    pub report: LoadReport,
+}
+
+impl Load {
+    /// Its load folder.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().join("load")
+    }
+}
+
+impl Kafka {
+    /// Where its brokers are.
+    pub fn servers(&self) -> String {
+        let _one_start = self.starting.lock().unwrap();
+        self.cluster
+            .get_or_init(|| {
+                let options = LocalOptions { settings: Settings::Fault, ..LocalOptions::default() };
+                Local::start(&options, &|_| {}).unwrap_or_else(|error| panic!("{error}"))
+            })
+            .bootstrap_servers()
+    }
+
+    /// An admin client.
+    pub fn admin(&self) -> AdminClient {
+        let properties = ClientProperties::with_bootstrap(&self.servers(), Origin::Flag);
+        AdminClient::new(&properties, LogSink::discard()).unwrap()
+    }
+
+    /// A topic that no other test has.
+    pub fn topic(&self) -> String {
+        let name = format!("test-{}", self.topics.fetch_add(1, Ordering::Relaxed));
+        let topic = NewTopic {
+            name: name.clone(),
+            partitions: PARTITIONS,
+            replication_factor: 3,
+            configs: vec![("min.insync.replicas".to_owned(), "2".to_owned())],
+        };
+        self.admin().create_topic(&topic, TIMEOUT).unwrap();
+        name
+    }
+
+    /// Runs the binary with `-b`.
+    pub fn run(&self, folder: &Path, arguments: &[&str]) -> Run {
+        common::run(folder, &[arguments, &["-b", &self.servers(), "--progress", "none"]].concat())
+    }
+
+    /// Loads a fresh topic with the given flags and seals it.
+    pub fn load(&self, arguments: &[&str]) -> Load {
+        let folder = tempfile::tempdir().unwrap();
+        let topic = self.topic();
+        let fixed = ["load", "--topic", &topic, "--out", "load", "--output", "json"];
+        let report = self.run(folder.path(), &[&fixed, arguments].concat()).exits(0).json();
+        Load { folder, topic, report }
+    }
+
+    /// Verifies a load folder.
+    pub fn verify(&self, folder: &Path) -> (Run, VerifyReport) {
+        let run = self.run(folder, &["verify", ".", "--output", "json"]);
+        let report = run.json();
+        (run, report)
+    }
+
+    /// A sound idempotent load that mutations copy.
+    pub fn base(&self) -> &Load {
+        let _one_load = self.loading.lock().unwrap();
+        self.base.get_or_init(|| self.load(&["--profile", "idempotent", "--messages", "1000", "--size", "100B"]))
+    }
+}

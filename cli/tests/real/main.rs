@@ -1,0 +1,37 @@
+//! The shipped binary against a real three-broker Kafka. One cluster serves all tests of this binary: it is
+//! started by the first that needs it and stopped at the end, also when tests fail.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod copy;
+mod kafka;
+mod mutations;
+mod profiles;
+mod trouble;
+
+use std::{process::ExitCode, sync::Arc};
+
+use kafka::Kafka;
+use libtest_mimic::{Arguments, Trial};
+
+/// A test that needs the cluster.
+fn trial(kafka: &Arc<Kafka>, name: impl Into<String>, test: impl FnOnce(&Kafka) + Send + 'static) -> Trial {
+    let kafka = Arc::clone(kafka);
+    Trial::test(name, move || {
+        test(&kafka);
+        Ok(())
+    })
+}
+
+fn main() -> ExitCode {
+    let kafka = Arc::new(Kafka::default());
+    let mut trials = profiles::trials(&kafka);
+    trials.extend(mutations::trials(&kafka));
+    trials.extend(trouble::trials(&kafka));
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    // All trials are over, so this is the last owner: its processes end here.
+    drop(kafka);
+    conclusion.exit_code()
+}

@@ -1,0 +1,98 @@
+//! Trouble that needs no Kafka: each ends in bounded time with one message that names the cure and with the
+//! documented exit code.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{
+    fs,
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+
+use common::{ackmark, finish, run};
+
+/// Nobody listens there.
+const NOBODY: &str = "127.0.0.1:1";
+/// What cannot be reached is given up by then.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+#[test]
+fn brokers_that_cannot_be_reached_are_named_in_bounded_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases: [&[&str]; 3] =
+        [&["load", "--topic", "a", "--out", "load"], &["doctor"], &["bench", "quick", "--yes", "--progress", "none"]];
+    for arguments in cases {
+        let begun = Instant::now();
+        let run = run(folder.path(), &[arguments, &["-b", NOBODY]].concat()).exits(1);
+        assert!(begun.elapsed() < PATIENCE, "{arguments:?} took {:?}", begun.elapsed());
+        assert!(run.stderr.starts_with("error: ") && run.stderr.contains(NOBODY), "{arguments:?}: {}", run.stderr);
+        assert!(run.stderr.contains("hint: "), "{arguments:?}: {}", run.stderr);
+        assert_eq!(run.stdout, "");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left of what never began");
+}
+
+/// `/proc` refuses every user, also root, who can write to a folder without write permission.
+#[test]
+fn an_output_folder_that_refuses_is_named_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = run(folder.path(), &["bench", "quick", "--simulated", "--results", "/proc/ackmark"]);
+    assert_eq!(bench.code, 2, "{}", bench.text());
+    assert!(bench.stderr.contains("/proc/ackmark") && bench.stderr.contains("--results"), "{}", bench.stderr);
+}
+
+#[test]
+fn a_plan_that_the_disk_cannot_hold_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"
+name = "huge"
+profiles = ["all-acks"]
+[[phase]]
+name = "max"
+rounds = 1
+duration = "30d"
+load = { max = {} }
+"#;
+    fs::write(folder.path().join("huge.toml"), text).unwrap();
+    let plan = run(folder.path(), &["bench", "huge.toml", "--dry-run", "--output", "json"]).exits(0);
+    let plan: serde_json::Value = plan.json();
+    assert!(plan["disk_peak_bytes"].as_u64().unwrap() > 1 << 45, "{plan}");
+    let refused = run(folder.path(), &["bench", "huge.toml", "--progress", "none"]);
+    assert_eq!(refused.code, 2, "{}", refused.text());
+    assert!(refused.stderr.contains("are free"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let home = folder.path().join("home");
+    let home = home.to_str().unwrap();
+    // Its jars are where every other test's are.
+    let mut command = ackmark(folder.path());
+    command.args(["cluster", "up", "--port", &port]).env_remove("ACKMARK_HOME");
+    let refused = finish(&mut command);
+    if refused.stderr.contains("is up already") {
+        // A cluster that somebody keeps here is not ours to stop; a home of its own is slow but apart.
+        finish(ackmark(folder.path()).args(["cluster", "up", "--port", &port, "--home", home])).exits(2);
+        return;
+    }
+    assert_eq!(refused.code, 2, "{}", refused.text());
+    assert!(refused.stderr.contains(&format!("port {port} on 127.0.0.1 is in use")), "{}", refused.stderr);
+}
+
+#[test]
+fn without_java_the_cure_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("bin");
+    fs::create_dir(&empty).unwrap();
+    for arguments in [&["bench", "quick"][..], &["cluster", "up"]] {
+        let refused = finish(ackmark(folder.path()).args(arguments).env("PATH", &empty).env_remove("JAVA_HOME"));
+        assert_eq!(refused.code, 1, "{}", refused.text());
+        assert!(refused.stderr.contains("Java") && refused.stderr.contains("install"), "{}", refused.stderr);
+        assert!(!folder.path().join("results").exists());
+    }
+}
