@@ -8,6 +8,7 @@
 //! A live scan counts as the full scan of its isolation level when it is complete.
 
 use std::{
+    collections::HashSet,
     fs, io,
     path::Path,
     sync::{
@@ -31,7 +32,7 @@ use ackmark_schema::{
         timeline::{TIMELINE_FILE, Timeline},
         verify::{Isolation, Scan, VERIFY_FILE, VerifyReport},
     },
-    text,
+    text::{self, TextError},
     version::SchemaId,
 };
 use serde::de::DeserializeOwned;
@@ -413,6 +414,7 @@ fn manifest(
     let begun = Instant::now();
     loop {
         if let Some(manifest) = read_optional(folder, MANIFEST_FILE)? {
+            check_streams(&manifest).map_err(|problem| TextError { file: MANIFEST_FILE.into(), problem })?;
             return Ok(manifest);
         }
         if !options.follow || begun.elapsed() > options.begin_timeout {
@@ -424,6 +426,21 @@ fn manifest(
         progress.event(&ProgressEvent::Waiting("the load to begin"));
         std::thread::sleep(LOOK_INTERVAL);
     }
+}
+
+/// Whether streams are unique and in partitions that the manifest names.
+fn check_streams(manifest: &Manifest) -> Result<(), String> {
+    let mut known = HashSet::new();
+    for stream in manifest.producers.iter().flat_map(|producer| &producer.streams) {
+        let topic = manifest.topics.get(stream.topic as usize);
+        if topic.is_none_or(|topic| stream.partition as usize >= topic.start_offsets.len()) {
+            return Err(format!("stream {} is in a topic or partition that has no start offset", stream.stream));
+        }
+        if !known.insert(stream.stream) {
+            return Err(format!("stream {} is there twice", stream.stream));
+        }
+    }
+    Ok(())
 }
 
 /// The reserved marks; when following, the load may be just about to make its ledgers.

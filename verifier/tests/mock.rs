@@ -299,6 +299,10 @@ fn what_does_not_belong_together_is_refused() {
     assert!(matches!(error, VerifyError::Topic { .. } | VerifyError::Partitions { .. }), "{error}");
     let error = refused(&|manifest| manifest.topics[0].start_offsets = vec![0; 9]);
     assert!(matches!(error, VerifyError::Partitions { found: 3, expected: 9, .. }), "{error}");
+    let error = refused(&|manifest| manifest.producers[0].streams[1].topic = 4);
+    assert_eq!(error.to_string(), "manifest.json: stream 1 is in a topic or partition that has no start offset");
+    let error = refused(&|manifest| manifest.producers[0].streams[1].stream = 0);
+    assert_eq!(error.to_string(), "manifest.json: stream 0 is there twice");
     write_manifest(&world, &world.manifest);
     seal(&cluster, &world, &[0; 3], RUN + 1);
     assert!(matches!(run(&cluster, &world), Err(VerifyError::OtherRun { .. })));
