@@ -99,6 +99,30 @@ fn a_ledger_grows_over_segments() {
     assert_eq!(within, [(6..7, State::Indeterminate), (7..15, State::Open)]);
 }
 
+/// The sender hands ranges to the delivery thread as a client would: pages follow them.
+#[test]
+fn two_threads_share_a_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut send, mut delivery) = create(folder.path(), IDENTITY, &starts(&[(3, 0), (7, 0)])).unwrap();
+    let (ranges_out, ranges_in) = std::sync::mpsc::sync_channel(4);
+    let delivering = std::thread::spawn(move || {
+        for (slot, range) in ranges_in {
+            let range: std::ops::Range<u64> = range;
+            delivery.mark(slot, range.start, range.end - range.start, State::Acknowledged).unwrap();
+        }
+    });
+    for round in 0..3_000 {
+        let slot = round % 2;
+        ranges_out.send((slot, send.reserve(slot, 1_009).unwrap())).unwrap();
+    }
+    drop(ranges_out);
+    delivering.join().unwrap();
+    let reader = LedgerReader::open(folder.path(), &manifest(&[(&[3, 7], &[0])], false)).unwrap();
+    for stream in reader.streams() {
+        assert_eq!(stream.runs().collect::<Vec<_>>(), [(0..1_500 * 1_009, State::Acknowledged)]);
+    }
+}
+
 #[test]
 fn what_was_not_reserved_cannot_be_marked() {
     let folder = tempfile::tempdir().unwrap();

@@ -77,7 +77,9 @@ fn committed_aborted_and_dead_transactions_are_told_apart() {
                 .map(|sequence| value(&Header { transaction, ..header(slot, sequence, 0) }))
                 .collect();
             let mut batch = MessageBatch::new(values.len());
-            values.iter().for_each(|value| batch.push(value, None, 0));
+            for value in &values {
+                batch.push(value, None, 0);
+            }
             assert!(producer.produce_run(&handle, slot as i32, &mut batch).first_error().is_none());
         }
         let mut acknowledged = Acknowledged::default();

@@ -303,6 +303,8 @@ fn what_does_not_belong_together_is_refused() {
     assert_eq!(error.to_string(), "manifest.json: stream 1 is in a topic or partition that has no start offset");
     let error = refused(&|manifest| manifest.producers[0].streams[1].stream = 0);
     assert_eq!(error.to_string(), "manifest.json: stream 0 is there twice");
+    let error = refused(&|manifest| manifest.cluster_id = Some("another".into()));
+    assert!(matches!(&error, VerifyError::OtherCluster { expected, .. } if expected == "another"), "{error}");
     write_manifest(&world, &world.manifest);
     seal(&cluster, &world, &[0; 3], RUN + 1);
     assert!(matches!(run(&cluster, &world), Err(VerifyError::OtherRun { .. })));
