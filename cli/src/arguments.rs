@@ -44,9 +44,9 @@ pub(crate) enum Color {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a scenario: load, verify, judge, plot
-    Bench(bench::Arguments),
+    Bench(Box<bench::Arguments>),
     /// Run producers against a topic and keep a ledger of every message
-    Load(load::Arguments),
+    Load(Box<load::Arguments>),
     /// Close a topic's log after a load, so that it can be judged
     Seal(seal::Arguments),
     /// Account for every message of a load in Kafka's log

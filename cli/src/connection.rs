@@ -34,8 +34,9 @@ pub(crate) struct Servers {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Kafka")]
 pub(crate) struct Properties {
-    /// A client property by librdkafka's name; may be given several times. Also from the environment:
-    /// ACKMARK_X_LINGER_MS=20 is -X linger.ms=20
+    /// A client property by librdkafka's name; may be given several times.
+    #[arg(help = "A client property by librdkafka's name; may be given several times. Also from the environment: \
+                  ACKMARK_X_LINGER_MS=20 is -X linger.ms=20")]
     #[arg(short = 'X', long = "property", visible_alias = "command-property", value_name = "KEY=VALUE", value_parser = pair)]
     pub(crate) properties: Vec<(String, String)>,
     /// A file of client properties, a key=value per line
@@ -112,10 +113,6 @@ pub(crate) fn resolve(servers: &Servers, properties: &Properties) -> Result<Clie
         ))),
     }
 }
-
-/// What to look at when no broker answers.
-pub(crate) const REACH_HINT: &str = "is a Kafka listening there, are its advertised addresses reachable from here, \
-and do -X and -F hold the security settings that it asks for?";
 
 /// A client's error as a problem: what the user typed is bad input, the rest is Kafka's or the network's.
 pub(crate) fn problem(error: &ClientError) -> Problem {

@@ -46,11 +46,6 @@ pub(crate) fn say(line: impl std::fmt::Display) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
 }
 
-/// Warns on stderr.
-pub(crate) fn warn(line: impl std::fmt::Display) {
-    say(format_args!("{} {line}", "warning:".style(Style::new().yellow().bold())));
-}
-
 /// Tells a problem on stderr.
 pub(crate) fn complain(problem: &Problem) {
     say(format_args!("{} {}", "error:".style(Style::new().red().bold()), problem.message));

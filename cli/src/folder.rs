@@ -25,22 +25,15 @@ pub(crate) fn manifest(folder: &Path) -> Result<Manifest, Problem> {
     Ok(text::from_json(&path.display().to_string(), &content)?)
 }
 
-/// Makes an empty folder for a load.
+/// Makes the folder of a load and sees that it can be written to: found here rather than after the load.
 ///
 /// # Errors
-/// It holds something already, or cannot be made or written to.
+/// It cannot be made or written to.
 pub(crate) fn create(folder: &Path) -> Result<(), Problem> {
-    let refused = |error: io::Error| {
+    fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder)).map(drop).map_err(|error| {
         Problem::usage(format!("cannot write to the folder {}: {error}", folder.display()))
             .hint("name another with --out, or mend its permissions")
-    };
-    fs::create_dir_all(folder).map_err(refused)?;
-    if fs::read_dir(folder).map_err(refused)?.next().is_some() {
-        return Err(Problem::usage(format!("the folder {} is not empty", folder.display()))
-            .hint("a load folder holds one run: name another with --out"));
-    }
-    // Found here rather than after the load.
-    tempfile::tempfile_in(folder).map(drop).map_err(refused)
+    })
 }
 
 /// Writes a report beside the ledger, whole or not at all.

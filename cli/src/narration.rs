@@ -76,18 +76,15 @@ impl Narrator {
 
 /// A trial's end in one line.
 fn finished(trial: &Trial) -> String {
-    let mut line = format!("{:>3}  {:<12} {:<14}", trial.index + 1, trial.phase, trial.profile);
-    if let Some(load) = &trial.load {
-        line += &format!(" {:>10}", figures::rate(load.measured.delivered_per_s));
-        let p99 = load.latency_intended.as_ref().and_then(|latency| latency.at(99.0)?.value_us);
-        if let Some(p99_us) = p99 {
-            line += &format!("  p99 {}", figures::micros(p99_us));
-        }
-    }
-    match (trial.ending, &trial.error, &trial.verification) {
-        (Ending::Completed, None, Some(verified)) => line + "  " + verified.verdict.label(),
-        (Ending::Completed, None, None) => line,
-        (Ending::Interrupted, ..) => line + "  interrupted",
-        (_, error, _) => line + "  failed: " + error.as_deref().unwrap_or("for an unknown reason"),
-    }
+    let load = trial.load.as_ref();
+    let rate = load.map_or_else(|| figures::NONE.into(), |load| figures::rate(load.measured.delivered_per_s));
+    let p99_us = load.and_then(|load| load.latency_intended.as_ref()?.at(99.0)?.value_us);
+    let p99 = p99_us.map(|us| format!("p99 {}", figures::micros(us))).unwrap_or_default();
+    let outcome = match (trial.ending, &trial.error, &trial.verification) {
+        (Ending::Completed, None, Some(verified)) => verified.verdict.label().to_owned(),
+        (Ending::Completed, None, None) => "not verified".to_owned(),
+        (Ending::Interrupted, ..) => "interrupted".to_owned(),
+        (_, error, _) => format!("failed: {}", error.as_deref().unwrap_or("for an unknown reason")),
+    };
+    format!("{:>3}  {:<10} {:<14} {rate:>10}  {p99:<12}  {outcome}", trial.index + 1, trial.phase, trial.profile)
 }

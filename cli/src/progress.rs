@@ -22,6 +22,9 @@ const REDRAWS_PER_S: u8 = 4;
 /// Without a terminal a line is printed this often.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// A program hears of it about once a second.
+const EVENT_INTERVAL: Duration = Duration::from_millis(900);
+
 /// What is told on stderr meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Form {
@@ -35,6 +38,13 @@ pub(crate) enum Form {
     Json,
     /// Nothing
     None,
+}
+
+impl Form {
+    /// Whether a person reads it.
+    pub(crate) const fn is_for_people(self) -> bool {
+        matches!(self, Self::Auto | Self::Bar | Self::Plain)
+    }
 }
 
 /// How far the work is. Figures are of the last interval, unless they are totals.
@@ -170,10 +180,25 @@ pub(crate) struct Reporter {
 
 enum Sink {
     Bar(ProgressBar),
-    /// When the last line was printed.
-    Plain(Mutex<Option<Instant>>),
-    Json,
+    Plain(Pace),
+    Json(Pace),
     None,
+}
+
+/// Keeps events apart.
+#[derive(Default)]
+struct Pace(Mutex<Option<Instant>>);
+
+impl Pace {
+    /// Whether the last one that was allowed is long enough ago; if so, this one is allowed.
+    fn allows(&self, interval: Duration) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let allowed = last.is_none_or(|at| at.elapsed() >= interval);
+        if allowed {
+            *last = Some(Instant::now());
+        }
+        allowed
+    }
 }
 
 impl Reporter {
@@ -182,8 +207,8 @@ impl Reporter {
         let sink = match form {
             Form::Auto if console::stderr_is_terminal() => Sink::bar(),
             Form::Bar => Sink::bar(),
-            Form::Auto | Form::Plain => Sink::Plain(Mutex::new(None)),
-            Form::Json => Sink::Json,
+            Form::Auto | Form::Plain => Sink::Plain(Pace::default()),
+            Form::Json => Sink::Json(Pace::default()),
             Form::None => Sink::None,
         };
         Self { what: Mutex::new(what.into()), sink }
@@ -196,26 +221,32 @@ impl Reporter {
 
     /// Tells an event, or leaves it when it is too soon for another.
     pub(crate) fn tell(&self, event: &Event) {
-        if let Sink::Json = self.sink {
-            if let Ok(line) = serde_json::to_string(event) {
-                // A parent that is gone needs no news.
-                let _ = writeln!(std::io::stderr().lock(), "{line}");
-            }
-            return;
-        }
-        let Some(line) = event.line() else { return };
-        let what = self.what.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.sink {
-            Sink::Bar(bar) => bar.set_message(format!("{what}  {line}")),
-            Sink::Plain(last) => {
-                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-                if last.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
-                    *last = Some(Instant::now());
-                    console::say(format_args!("{what}  {line}"));
+            Sink::Json(pace) => {
+                // What happens once is always told.
+                if (event.line().is_none() || pace.allows(EVENT_INTERVAL))
+                    && let Ok(line) = serde_json::to_string(event)
+                {
+                    // A parent that is gone needs no news.
+                    let _ = writeln!(std::io::stderr().lock(), "{line}");
                 }
             }
-            Sink::Json | Sink::None => {}
+            Sink::Bar(bar) => {
+                if let Some(line) = event.line() {
+                    bar.set_message(self.labelled(&line));
+                }
+            }
+            Sink::Plain(pace) => {
+                if let Some(line) = event.line().filter(|_| pace.allows(LINE_INTERVAL)) {
+                    console::say(self.labelled(&line));
+                }
+            }
+            Sink::None => {}
         }
+    }
+
+    fn labelled(&self, line: &str) -> String {
+        format!("{}  {line}", self.what.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Says a line beside the events; to a program nothing but events is said.
@@ -223,7 +254,7 @@ impl Reporter {
         match &self.sink {
             Sink::Bar(bar) => bar.suspend(|| console::say(line)),
             Sink::Plain(_) => console::say(line),
-            Sink::Json | Sink::None => {}
+            Sink::Json(_) | Sink::None => {}
         }
     }
 }

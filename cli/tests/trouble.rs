@@ -27,8 +27,8 @@ fn brokers_that_cannot_be_reached_are_named_in_bounded_time() {
         let begun = Instant::now();
         let run = run(folder.path(), &[arguments, &["-b", NOBODY]].concat()).exits(1);
         assert!(begun.elapsed() < PATIENCE, "{arguments:?} took {:?}", begun.elapsed());
-        assert!(run.stderr.starts_with("error: ") && run.stderr.contains(NOBODY), "{arguments:?}: {}", run.stderr);
-        assert!(run.stderr.contains("hint: "), "{arguments:?}: {}", run.stderr);
+        assert!(run.stderr.contains("error: ") && run.stderr.contains(NOBODY), "{arguments:?}: {}", run.stderr);
+        assert!(run.stderr.contains("check that the brokers run"), "{arguments:?}: {}", run.stderr);
         assert_eq!(run.stdout, "");
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left of what never began");

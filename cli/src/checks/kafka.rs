@@ -9,6 +9,7 @@ use crate::{connection, problem::Problem};
 
 /// A Kafka that does not answer within this is not reachable.
 const TIMEOUT: Duration = Duration::from_secs(15);
+const HOUR_MS: i64 = 3_600_000;
 /// Brokers that the built-in scenarios need: replication factor 3.
 const BROKERS_MIN: usize = 3;
 
@@ -130,7 +131,6 @@ fn transaction_log(configs: &HashMap<String, String>, what: &'static str, wanted
 
 fn retention(configs: &HashMap<String, String>) -> Check {
     let what = "log.retention";
-    const HOUR_MS: i64 = 3_600_000;
     let bytes = number(configs, "log.retention.bytes").unwrap_or(-1);
     let ms = number(configs, "log.retention.ms")
         .or_else(|| number(configs, "log.retention.minutes").map(|minutes| minutes * 60_000))

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ackmark_cluster::{
     ClusterError, LocalOptions, Settings,
-    local::{KAFKA_VERSION, kept},
+    local::{KAFKA_VERSION, NodeState, kept},
 };
 use clap::{Subcommand, ValueEnum};
 
@@ -82,7 +82,7 @@ struct Up {
 /// Which Kafka is started, and where its files go.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Kafka {
-    /// Kafka's version; its jars come by Maven, or from KAFKA_HOME if that is set
+    /// Kafka's version.
     #[arg(long, value_name = "VERSION", env = "ACKMARK_KAFKA_VERSION", hide_env_values = true, help = format!(
         "Kafka's version, fetched by Maven the first time; KAFKA_HOME names an unpacked Kafka instead [default: {KAFKA_VERSION}]"
     ))]
@@ -145,7 +145,7 @@ fn down(home: &Home) -> Result<Exit, Problem> {
 fn status(home: &Home, output: Output) -> Result<Exit, Problem> {
     let state = kept::status(home.home.as_deref()).map_err(|error| problem(&error))?;
     output.print(&state, || print::cluster::status(state.as_ref()))?;
-    let whole = state.is_some_and(|state| state.nodes.iter().all(|node| node.is_alive()));
+    let whole = state.is_some_and(|state| state.nodes.iter().all(NodeState::is_alive));
     Ok(if whole { Exit::Success } else { Exit::Runtime })
 }
 
@@ -166,7 +166,6 @@ pub(crate) fn problem(error: &ClusterError) -> Problem {
         | ClusterError::Properties { .. }
         | ClusterError::Guard { .. }
         | ClusterError::AlreadyUp { .. } => Problem::refused(error),
-        ClusterError::Unreachable { .. } => Problem::failed(error).hint(connection::REACH_HINT),
         _ => Problem::failed(error),
     }
 }

@@ -42,12 +42,11 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     let mut properties = arguments.properties.resolve()?;
     let mut found = checks::machine::client(&arguments.results);
-    let kafka = match arguments.servers.add_to(&mut properties) {
-        Some(_) => checks::kafka::all(&properties)?,
-        None => {
-            found.extend(checks::machine::local_kafka());
-            Vec::new()
-        }
+    let kafka = if arguments.servers.add_to(&mut properties).is_some() {
+        checks::kafka::all(&properties)?
+    } else {
+        found.extend(checks::machine::local_kafka());
+        Vec::new()
     };
     let failed = |checks: &[checks::Check]| checks.iter().any(|check| check.state == State::Fail);
     let exit = match (failed(&found), failed(&kafka)) {

@@ -6,15 +6,22 @@ use std::{
 };
 
 use ackmark_client::{AdminClient, ClientProperties, ErrorCode, LogSink, admin::NewTopic};
-use ackmark_schema::{load_spec::LoadSpec, text};
+use ackmark_loadgen::{LoadError, Update};
+use ackmark_schema::{
+    load_spec::LoadSpec,
+    report::{Ending, seal::SealState},
+    text,
+};
 
-use super::load_flags::Run;
+use super::{load_flags::Run, seal};
 use crate::{
     arguments::{Output, Progress},
     connection::{self, Properties, Servers},
+    console,
     exit::Exit,
-    files, folder, interrupt,
+    files, folder, interrupt, print,
     problem::Problem,
+    progress::{Event, Reporter},
 };
 
 /// How long a broker may take to answer before the load starts.
@@ -64,8 +71,64 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     };
     let out = arguments.out.clone().unwrap_or_else(folder::default_name);
     folder::create(&out)?;
-    let _ = (stop, spec, connection);
-    Err(Problem::runtime("pending"))
+    let teller = Teller(Reporter::new(arguments.progress.progress, "load"));
+    let report = ackmark_loadgen::run(&spec, &out, &teller, &stop).map_err(|error| problem(&error))?;
+    drop(teller);
+    let seal = if spec.verified && !arguments.no_seal {
+        Some(seal::close(&out, &folder::manifest(&out)?, &connection, seal::Timing::default())?)
+    } else {
+        None
+    };
+    arguments.output.print(&report, || {
+        let mut document = print::load::document(&report);
+        if let Some(seal) = &seal {
+            document.sentence(print::seal::state(&seal.state, seal.duration_s));
+        }
+        document
+    })?;
+    if arguments.progress.progress.is_for_people() {
+        console::say(format_args!("results: {}", out.display()));
+        if spec.verified {
+            console::say(format_args!("next:    ackmark verify {} -b …", out.display()));
+        }
+    }
+    Ok(match (report.ending, seal.map(|seal| seal.state)) {
+        (Ending::Interrupted, _) => Exit::Interrupted,
+        (Ending::Failed, _) => Exit::Runtime,
+        (Ending::Completed, Some(SealState::Unsealed { .. })) => Exit::Inconclusive,
+        (Ending::Completed, _) => Exit::Success,
+    })
+}
+
+/// What the user can mend by another command line is bad input, the rest is not.
+fn problem(error: &LoadError) -> Problem {
+    match error {
+        LoadError::Client(error) => connection::problem(error),
+        LoadError::Spec(_)
+        | LoadError::Property { .. }
+        | LoadError::MissingTopic { .. }
+        | LoadError::TooFewPartitions { .. }
+        | LoadError::TooLarge { .. }
+        | LoadError::Payload(_)
+        | LoadError::FolderUsed { .. } => Problem::refused(error),
+        _ => Problem::failed(error),
+    }
+}
+
+/// The load's updates.
+struct Teller(Reporter);
+
+impl ackmark_loadgen::Progress for Teller {
+    fn update(&self, update: &Update) {
+        self.0.tell(&Event::Load {
+            elapsed_s: update.elapsed.as_secs_f64(),
+            messages: update.delivered,
+            rate_per_s: update.rate_per_s,
+            errors: update.errors,
+            outstanding: update.outstanding,
+            p99_us: update.p99_us,
+        });
+    }
 }
 
 /// The spec of a file. Secrets, which it does not hold, come from `-F`.

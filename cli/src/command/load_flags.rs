@@ -8,6 +8,7 @@ use ackmark_schema::{
     profile::{Profile, Transactions},
     scenario::{Arrivals, Keys, LogNormalSize, Message, Payload, Producer, Size, UniformSize, Zipf},
     units::{Bytes, Count, Rate, Span},
+    version::SchemaId,
 };
 use clap::ValueEnum;
 
@@ -101,7 +102,7 @@ impl Run {
         let defaults = Producer::default();
         let message = Message::default();
         let spec = LoadSpec {
-            schema: Default::default(),
+            schema: SchemaId::default(),
             run: rand::random(),
             profile: self.profile()?,
             properties: properties.iter().cloned().collect(),

@@ -34,18 +34,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         console::data(&Document::default().table(table).render(Form::Terminal))?;
         return Ok(Exit::Success);
     };
-    match schemas.iter().find(|(known, _)| known == name) {
-        Some((_, schema)) => {
-            console::data(&export::text(schema))?;
-            Ok(Exit::Success)
-        }
-        None => {
-            let names: Vec<&str> = schemas.iter().map(|(name, _)| *name).collect();
-            let hint = match text::nearest(name, names.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the formats are {}", names.join(", ")),
-            };
-            Err(Problem::usage(format!("there is no file format \"{name}\"")).hint(hint))
-        }
+    if let Some((_, schema)) = schemas.iter().find(|(known, _)| known == name) {
+        console::data(&export::text(schema))?;
+        return Ok(Exit::Success);
     }
+    let names: Vec<&str> = schemas.iter().map(|(name, _)| *name).collect();
+    let hint = match text::nearest(name, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the formats are {}", names.join(", ")),
+    };
+    Err(Problem::usage(format!("there is no file format \"{name}\"")).hint(hint))
 }

@@ -1,6 +1,9 @@
 //! `ackmark seal`: closes a log after a load.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ackmark_client::{
     ClientProperties, LogSink,
@@ -47,11 +50,17 @@ pub(crate) struct Arguments {
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Timing {
     /// The deadline; what is not closed by then is left unsealed
-    #[arg(long = "timeout", id = "seal_timeout", value_name = "TIME", default_value = "60s")]
+    #[arg(long = "timeout", id = "seal_timeout", value_name = "TIME", default_value_t = Timing::default().timeout)]
     pub(crate) timeout: Span,
     /// How long ends must stand still where messages without acknowledgement may still arrive
-    #[arg(long = "quiet-time", value_name = "TIME", default_value = "2s")]
+    #[arg(long = "quiet-time", value_name = "TIME", default_value_t = Timing::default().quiet)]
     pub(crate) quiet: Span,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { timeout: Span(Duration::from_mins(1)), quiet: Span(Duration::from_secs(2)) }
+    }
 }
 
 /// Closes the log of a load folder.

@@ -111,7 +111,8 @@ impl Teller {
     fn scanning(&self, records: u64, offsets: Option<u64>, elapsed: Duration) {
         // A second scan begins anew.
         let (since, before) = self.last.get().filter(|(at, _)| *at <= elapsed).unwrap_or_default();
-        if elapsed.saturating_sub(since) < INTERVAL {
+        let interval = elapsed.saturating_sub(since);
+        if interval < INTERVAL {
             return;
         }
         self.last.set(Some((elapsed, records)));
@@ -119,7 +120,7 @@ impl Teller {
             elapsed_s: elapsed.as_secs_f64(),
             messages: records,
             expected: offsets,
-            rate_per_s: records.saturating_sub(before) as f64 / (elapsed - since).as_secs_f64(),
+            rate_per_s: records.saturating_sub(before) as f64 / interval.as_secs_f64(),
         });
     }
 }

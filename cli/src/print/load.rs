@@ -1,5 +1,7 @@
 //! What one producer run did.
 
+use std::fmt::Write as _;
+
 use ackmark_schema::report::{
     Ending,
     load::{Counts, ErrorOutcome, LoadReport, TransactionFigures},
@@ -67,11 +69,11 @@ fn throughput(report: &LoadReport) -> String {
         figures::seconds(measured.duration_s)
     );
     if let Some(offered) = measured.offered_per_s {
-        text += &format!("; offered {}, sent {}", figures::rate(offered), figures::rate(measured.sent_per_s));
+        let _ = write!(text, "; offered {}, sent {}", figures::rate(offered), figures::rate(measured.sent_per_s));
     }
     if measured.delivered > 0 {
         let per_million = measured.cpu.total_s() / (measured.delivered as f64 / 1e6);
-        text += &format!("; client CPU {} s per million messages", figures::significant(per_million));
+        let _ = write!(text, "; client CPU {} s per million messages", figures::significant(per_million));
     }
     text + "."
 }

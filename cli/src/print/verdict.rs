@@ -1,5 +1,7 @@
 //! Verdicts, counts and what put a promise to the test.
 
+use std::fmt::Write as _;
+
 use ackmark_schema::{
     anomaly::Class,
     promise::Ruling,
@@ -80,7 +82,8 @@ pub(crate) fn ledger(ledger: &LedgerCounts) -> String {
     );
     let transactions = ledger.committed_transactions + ledger.aborted_transactions + ledger.indeterminate_transactions;
     if transactions > 0 {
-        text += &format!(
+        let _ = write!(
+            text,
             "; {} transactions: {} committed, {} aborted, {} indeterminate",
             figures::count(transactions),
             figures::count(ledger.committed_transactions),
