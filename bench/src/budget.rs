@@ -37,8 +37,10 @@ pub struct Budget {
     pub message_bytes: u64,
     /// Bytes on all brokers' disks.
     pub written_bytes: u64,
-    /// Most bytes on all brokers' disks at once: deleted topics stay for a minute.
+    /// Most bytes on all brokers' disks at once where there is room: deleted topics stay for a minute.
     pub disk_peak_bytes: u64,
+    /// The largest topic with all replicas: what must be free.
+    pub largest_topic_bytes: u64,
     /// Messages of the brokers' warm-up at most.
     pub warm_up_messages: u64,
     /// Highest rate of an open-loop phase, message bytes per second; 0 without one.
@@ -71,6 +73,7 @@ impl Budget {
             message_bytes: message_bytes as u64,
             written_bytes: (message_bytes * replicas) as u64,
             disk_peak_bytes: (peak(&parts) * replicas) as u64,
+            largest_topic_bytes: (largest(scenario, &parts, mean) * replicas) as u64,
             warm_up_messages: scenario.warm_up.messages_max.0,
             rate_bytes_per_s: (rate_bytes_per_s * mean) as u64,
         }
@@ -79,11 +82,12 @@ impl Budget {
     /// `about 5 min, at most 12 GiB of messages, …`, in one sentence.
     pub fn sentence(&self) -> String {
         format!(
-            "at most about {}, {} of messages, {} with all replicas, {} on disk at once",
+            "at most about {}, {} of messages, {} with all replicas, {} of it on disk at once ({} must be free)",
             duration(self.duration),
             Bytes(self.message_bytes).approximate(),
             Bytes(self.written_bytes).approximate(),
-            Bytes(self.disk_peak_bytes).approximate()
+            Bytes(self.disk_peak_bytes).approximate(),
+            Bytes(self.largest_topic_bytes).approximate()
         )
     }
 }
@@ -152,6 +156,13 @@ fn warm_up(scenario: &Scenario, mean_bytes: f64) -> Part {
     // Cold brokers reach about half of what warm ones do.
     let duration_s = longest_s.min(messages / (ceiling(mean_bytes) / 2.0));
     Part { duration_s, bytes: messages.min(longest_s * ceiling(mean_bytes)) * mean_bytes }
+}
+
+/// Message bytes of the largest topic: a trial's, or that of an interval of the warm-up (the first part).
+fn largest(scenario: &Scenario, parts: &[Part], mean_bytes: f64) -> f64 {
+    let interval = crate::warm_up::interval_messages(scenario.warm_up.messages_max.0) as f64 * mean_bytes;
+    let warm_up = parts.first().map_or(0.0, |part| part.bytes.min(interval));
+    parts.iter().skip(1).map(|part| part.bytes).fold(warm_up, f64::max)
 }
 
 /// The most bytes of trials that lie within the delay of a topic's deletion.

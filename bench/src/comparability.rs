@@ -40,7 +40,8 @@ pub(crate) fn key(
         "librdkafka": environment.librdkafka_version,
     });
     let digest = Sha256::digest(basis.to_string().as_bytes());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let first: [u8; 8] = std::array::from_fn(|at| digest[at]);
+    format!("{:016x}", u64::from_be_bytes(first))
 }
 
 #[cfg(test)]

@@ -55,12 +55,12 @@ pub enum BenchError {
     NotConfirmed,
     /// Too little disk for the brokers' data.
     #[error(
-        "the plan needs up to {needed} of disk at once where {available} are free ({}): free some, or make trials shorter \
-         (duration, messages) in the scenario",
+        "a topic of the plan takes up to {needed} of disk with all replicas where {available} are free ({}): free some, or make \
+         trials shorter (duration, messages) in the scenario",
         folder.display()
     )]
     TooLittleDisk {
-        /// Peak of the plan, an upper estimate.
+        /// Its largest topic, an upper estimate.
         needed: String,
         /// Free.
         available: String,

@@ -119,7 +119,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::judge::synthetic;
-    use ackmark_schema::{latency::LatencySummary, report::verify::Isolation, result::EndToEnd};
+    use ackmark_schema::{latency::LatencySummary, report::verify::Isolation, result::EndToEnd, version::SchemaId};
     use hdrhistogram::serialization::{
         V2DeflateSerializer,
         interval_log::{IntervalLogWriterBuilder, Tag},
@@ -146,7 +146,7 @@ mod tests {
         drop(log);
         fs::write(folder.join(name), bytes).unwrap();
         let timeline = Timeline {
-            schema: Default::default(),
+            schema: SchemaId::default(),
             started: jiff::Timestamp::UNIX_EPOCH,
             measured_from_s: 1.0,
             seconds: Vec::new(),

@@ -12,6 +12,7 @@
 //! | [`plan`] | which trial runs when: profiles × phases × rounds, paired and shuffled |
 //! | [`outline`] | a plan for a person to read: `--dry-run` |
 //! | [`budget`] | how long a plan takes and what it writes, from above |
+//! | `disk` | room for a local cluster's topics |
 //! | [`guards`] | what is allowed on somebody else's cluster |
 //! | [`rates`] | rates of open-loop phases that are derived from measured ones |
 //! | [`target`] | the Kafka under test, as little as is needed of it |
@@ -30,6 +31,7 @@
 pub mod budget;
 mod child;
 mod comparability;
+mod disk;
 mod environment;
 mod error;
 pub mod event;

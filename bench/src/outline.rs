@@ -2,10 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ackmark_schema::{
-    scenario::{Arrivals, Load, Phase},
-    units::Bytes,
-};
+use ackmark_schema::scenario::{Arrivals, Load, Phase};
 
 use crate::{
     budget::{CEILING_BYTES_PER_S, duration, fixed_rate},
@@ -35,8 +32,8 @@ pub fn text(plan: &Plan) -> String {
     ));
     line(format!("takes {}, besides the start of a cluster", plan.budget.sentence()));
     line(format!(
-        "(upper estimates: a phase as fast as possible is taken to reach {} of messages per second)",
-        Bytes(CEILING_BYTES_PER_S as u64).approximate()
+        "(upper estimates: a phase as fast as possible is taken to reach {:.0} MB/s of messages)",
+        CEILING_BYTES_PER_S / 1e6
     ));
     line(String::new());
     line(warm_up(plan));

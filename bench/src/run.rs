@@ -8,11 +8,11 @@ use ackmark_schema::{
     version::SchemaId,
 };
 use jiff::Timestamp;
-use rustix::fs::statvfs;
 
 use crate::{
     child::Children,
     comparability,
+    disk::Disk,
     environment::environment,
     error::BenchError,
     event::{BenchEvent, Events},
@@ -31,8 +31,6 @@ use crate::{
 
 /// Trials in a row with the same error after which the rest is not tried.
 const SAME_FAILURES_MAX: usize = 3;
-/// Free disk beyond the plan's peak, as a share of it: the ceiling is an estimate.
-const DISK_MARGIN: f64 = 1.2;
 
 /// Runs a plan. The result is on disk after each trial; it is returned as it stands there at the end, also
 /// when the user stopped the run ([`Ending::Interrupted`]) or trials kept failing ([`Ending::Failed`]).
@@ -47,6 +45,8 @@ pub async fn run(
     events: Events,
 ) -> Result<RunResult, BenchError> {
     check(plan, target, options)?;
+    let disk = Disk::new(target.data_folder.as_deref(), plan.budget.largest_topic_bytes);
+    disk.check()?;
     let environment = environment(target.java_version.clone());
     let folder = ResultFolder::create(&options.results, &environment.host, &plan.scenario)?;
     let secrets = Secrets::new(&target.properties)?;
@@ -60,6 +60,7 @@ pub async fn run(
         children: &children,
         topics: &topics,
         secrets: &secrets,
+        disk: &disk,
         folder: folder.path(),
         run: rand::random(),
         keep_topics: options.keep_topics,
@@ -81,19 +82,6 @@ fn check(plan: &Plan, target: &Target<'_>, options: &BenchOptions) -> Result<(),
     let (wanted, found) = (plan.scenario.topic.replication_factor, target.facts.brokers.len());
     if wanted as usize > found {
         return Err(BenchError::TooFewBrokers { wanted, found });
-    }
-    let Some(data) = &target.data_folder else { return Ok(()) };
-    let needed = (plan.budget.disk_peak_bytes as f64 * DISK_MARGIN) as u64;
-    // A file system that does not tell has no say.
-    let Ok(disk) = statvfs(data) else { return Ok(()) };
-    let available = disk.f_bavail.saturating_mul(disk.f_frsize);
-    if needed > available {
-        let approximate = |bytes| ackmark_schema::units::Bytes(bytes).approximate();
-        return Err(BenchError::TooLittleDisk {
-            needed: approximate(needed),
-            available: approximate(available),
-            folder: data.clone(),
-        });
     }
     Ok(())
 }
@@ -156,6 +144,7 @@ impl Run<'_> {
             children: bed.children,
             topics: bed.topics,
             secrets: bed.secrets,
+            disk: bed.disk,
             topic: bed.topic_name("warm-up"),
         };
         match warm_up.run().await {
@@ -275,14 +264,12 @@ struct Failures {
 impl Failures {
     /// The error that ends the run, when there were too many.
     fn after(&mut self, trial: &Trial) -> Option<BenchError> {
-        let error = match (&trial.error, trial.ending) {
-            // Names of topics and folders differ from trial to trial.
-            (Some(error), Ending::Failed) => error.replace(&trial.topic, "TOPIC").replace(&trial.folder, "FOLDER"),
-            _ => {
-                *self = Self::default();
-                return None;
-            }
+        let Some(error) = trial.error.as_ref().filter(|_| trial.ending == Ending::Failed) else {
+            *self = Self::default();
+            return None;
         };
+        // Names of topics and folders differ from trial to trial.
+        let error = error.replace(&trial.topic, "TOPIC").replace(&trial.folder, "FOLDER");
         self.count = if error == self.error { self.count + 1 } else { 1 };
         self.error = error;
         (self.count >= SAME_FAILURES_MAX)

@@ -51,6 +51,7 @@ fn latency_drifts(measured: &[&Second]) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use ackmark_schema::version::SchemaId;
     use jiff::Timestamp;
 
     fn timeline(length_s: f64, from_s: f64, figures: &[(u64, Option<u64>)]) -> Timeline {
@@ -62,7 +63,7 @@ mod tests {
             ..Second::default()
         });
         Timeline {
-            schema: Default::default(),
+            schema: SchemaId::default(),
             started: Timestamp::UNIX_EPOCH,
             measured_from_s: from_s,
             seconds: seconds.collect(),

@@ -8,7 +8,7 @@ use ackmark_schema::scenario::Topic;
 use crate::{error::BenchError, target::Target};
 
 /// How long a topic may take to be there with all its replicas, or to go.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Makes and deletes topics as the scenario says.
 pub(crate) struct Topics<'a> {

@@ -36,6 +36,7 @@ use tempfile::NamedTempFile;
 
 use crate::{
     child::{Child, ChildError, Children, Ended},
+    disk::Disk,
     error::BenchError,
     event::ChildKind,
     load_spec::{Common, DRAIN_TIMEOUT},
@@ -47,7 +48,7 @@ use crate::{
 };
 
 /// Start of a child and what it does before and after its work.
-const CHILD_OVERHEAD: Duration = Duration::from_secs(60);
+const CHILD_OVERHEAD: Duration = Duration::from_mins(1);
 /// Messages per second that even a slow reader reaches: bounds an accounting.
 const SCAN_MESSAGES_PER_S: f64 = 20_000.0;
 /// Exit codes of `ackmark verify` that are verdicts: held, broken, inconclusive.
@@ -66,10 +67,10 @@ impl Secrets {
     pub(crate) fn new(properties: &ClientProperties) -> Result<Self, BenchError> {
         let unwritable = |path: PathBuf| move |source| BenchError::Unwritable { path, source };
         let folder = tempfile::tempdir().map_err(unwritable(std::env::temp_dir()))?;
-        let lines = properties.connection_only();
-        let text: String = lines.iter().map(|property| format!("{}={}\n", property.name, property.value)).collect();
         let mut file = NamedTempFile::new_in(folder.path()).map_err(unwritable(folder.path().to_owned()))?;
-        file.write_all(text.as_bytes()).map_err(unwritable(file.path().to_owned()))?;
+        for property in properties.connection_only().iter() {
+            writeln!(file, "{}={}", property.name, property.value).map_err(unwritable(file.path().to_owned()))?;
+        }
         Ok(Self { folder, properties: file })
     }
 
@@ -101,6 +102,7 @@ pub(crate) struct Bed<'a> {
     pub(crate) children: &'a Children,
     pub(crate) topics: &'a Topics<'a>,
     pub(crate) secrets: &'a Secrets,
+    pub(crate) disk: &'a Disk<'a>,
     /// The result folder.
     pub(crate) folder: &'a Path,
     /// Makes topics of this run its own.
@@ -151,21 +153,31 @@ impl Bed<'_> {
         let name = self.folder_name(planned);
         let folder = self.folder.join(&name);
         let mut work = Work::default();
-        match std::fs::create_dir_all(&folder) {
-            Err(error) => work.error = Some(format!("cannot write to {}: {error}", folder.display())),
-            Ok(()) => match self.topics.create(&topic).await {
-                Err(error) => work.error = Some(error),
-                Ok(()) => {
-                    self.work(planned, rate, &topic, &folder, &mut work).await;
-                    if !self.keep_topics
-                        && let Err(error) = self.topics.delete(&topic).await
-                    {
-                        work.remarks.push(format!("topic {topic} could not be deleted: {error}"));
-                    }
-                }
-            },
+        if let Err(error) = self.on_topic(planned, rate, &topic, &folder, &mut work).await {
+            work.error = Some(error);
         }
         self.record(planned, rate, started, topic, name, &folder, work)
+    }
+
+    /// Makes folder and topic, does the work, deletes the topic.
+    async fn on_topic(
+        &self,
+        planned: &PlannedTrial,
+        rate: Option<Rate>,
+        topic: &str,
+        folder: &Path,
+        work: &mut Work,
+    ) -> Result<(), String> {
+        std::fs::create_dir_all(folder).map_err(|error| format!("cannot write to {}: {error}", folder.display()))?;
+        self.disk.wait_for_room(self.children).await?;
+        self.topics.create(topic).await?;
+        self.work(planned, rate, topic, folder, work).await;
+        if !self.keep_topics
+            && let Err(error) = self.topics.delete(topic).await
+        {
+            work.remarks.push(format!("topic {topic} could not be deleted: {error}"));
+        }
+        Ok(())
     }
 
     async fn work(&self, planned: &PlannedTrial, rate: Option<Rate>, topic: &str, folder: &Path, work: &mut Work) {

@@ -1,6 +1,6 @@
 //! Warming brokers before the first trial: a cold JVM broker is several times slower.
 //!
-//! Loads of up to two million messages under all acks run on a throw-away topic, one after another, until
+//! Loads of up to two million messages under all acks run one after another, each on a topic that is thrown away, until
 //! throughput has risen by less than 5 % twice in a row, or a bound of the scenario is reached. A profile
 //! with transactions then sends a little, so that the coordinator's topic is there before it is measured.
 
@@ -14,6 +14,7 @@ use ackmark_schema::{
 
 use crate::{
     child::{Children, Ended},
+    disk::Disk,
     event::{BenchEvent, ChildKind},
     load_spec::{Common, DRAIN_TIMEOUT},
     plan::Plan,
@@ -32,7 +33,7 @@ const RISE: f64 = 1.05;
 const COORDINATOR_MESSAGES: u64 = 10_000;
 const COORDINATOR_DURATION: Duration = Duration::from_secs(5);
 /// Start and end of a child beside its load.
-const CHILD_OVERHEAD: Duration = Duration::from_secs(60);
+const CHILD_OVERHEAD: Duration = Duration::from_mins(1);
 
 /// What a warm-up needs.
 pub(crate) struct WarmUp<'a> {
@@ -41,6 +42,8 @@ pub(crate) struct WarmUp<'a> {
     pub(crate) children: &'a Children,
     pub(crate) topics: &'a Topics<'a>,
     pub(crate) secrets: &'a Secrets,
+    pub(crate) disk: &'a Disk<'a>,
+    /// Name of a topic, without the number of its load.
     pub(crate) topic: String,
 }
 
@@ -51,18 +54,9 @@ impl WarmUp<'_> {
         if self.plan.scenario.warm_up.messages_max.0 == 0 {
             return Ok(None);
         }
-        self.topics.create(&self.topic).await?;
-        let record = self.intervals().await;
-        let deleted = self.topics.delete(&self.topic).await;
-        let record = record?;
-        deleted?;
-        Ok(Some(record))
-    }
-
-    async fn intervals(&self) -> Result<WarmUpRecord, String> {
         let start = Instant::now();
         let bounds = &self.plan.scenario.warm_up;
-        let interval = bounds.messages_max.0.div_ceil(INTERVALS).min(INTERVAL_MESSAGES_MAX);
+        let interval = interval_messages(bounds.messages_max.0);
         let mut record = WarmUpRecord { messages: 0, duration_s: 0.0, rates_per_s: Vec::new(), settled: false };
         while !record.settled && !self.children.stopping() {
             let left = bounds.duration_max.0.saturating_sub(start.elapsed());
@@ -70,7 +64,8 @@ impl WarmUp<'_> {
             if left < Duration::from_millis(100) || messages == 0 {
                 break;
             }
-            let Some(report) = self.load(&all_acks(), messages, left).await? else { break };
+            let topic = format!("{}-{}", self.topic, record.rates_per_s.len());
+            let Some(report) = self.load(&all_acks(), &topic, messages, left).await? else { break };
             record.messages += report.measured.delivered;
             record.rates_per_s.push(report.measured.delivered_per_s);
             record.settled = has_settled(&record.rates_per_s);
@@ -81,19 +76,41 @@ impl WarmUp<'_> {
             });
         }
         for profile in self.plan.profiles.iter().filter(|profile| profile.transactions.is_some()) {
-            if let Some(report) = self.load(profile, COORDINATOR_MESSAGES, COORDINATOR_DURATION).await? {
+            let topic = format!("{}-{}", self.topic, profile.name);
+            if let Some(report) = self.load(profile, &topic, COORDINATOR_MESSAGES, COORDINATOR_DURATION).await? {
                 record.messages += report.measured.delivered;
             }
         }
         record.duration_s = start.elapsed().as_secs_f64();
-        Ok(record)
+        Ok(Some(record))
     }
 
-    /// One load; `None` when the user wants an end.
-    async fn load(&self, profile: &Profile, messages: u64, longest: Duration) -> Result<Option<LoadReport>, String> {
+    /// One load on a topic of its own; `None` when the user wants an end.
+    async fn load(
+        &self,
+        profile: &Profile,
+        topic: &str,
+        messages: u64,
+        longest: Duration,
+    ) -> Result<Option<LoadReport>, String> {
+        self.disk.wait_for_room(self.children).await?;
+        self.topics.create(topic).await?;
+        let loaded = self.load_topic(profile, topic, messages, longest).await;
+        let deleted = self.topics.delete(topic).await;
+        let report = loaded?;
+        deleted.map(|()| report)
+    }
+
+    async fn load_topic(
+        &self,
+        profile: &Profile,
+        topic: &str,
+        messages: u64,
+        longest: Duration,
+    ) -> Result<Option<LoadReport>, String> {
         let folder = tempfile::tempdir().map_err(|error| format!("cannot make a temporary folder: {error}"))?;
         let out = folder.path().join("load");
-        let spec = self.secrets.spec(&self.common.warm_up(profile, &self.topic, messages, longest))?;
+        let spec = self.secrets.spec(&self.common.warm_up(profile, topic, messages, longest))?;
         let bound = longest + DRAIN_TIMEOUT + CHILD_OVERHEAD;
         let arguments = load_arguments(spec.path(), &out);
         match self.children.run(ChildKind::Load, &arguments, bound, &[0]).await {
@@ -105,6 +122,11 @@ impl WarmUp<'_> {
             Err(error) => Err(format!("warm-up: {error}")),
         }
     }
+}
+
+/// Messages of an interval of a warm-up that may send so many.
+pub(crate) fn interval_messages(messages_max: u64) -> u64 {
+    messages_max.div_ceil(INTERVALS).min(INTERVAL_MESSAGES_MAX)
 }
 
 fn all_acks() -> Profile {

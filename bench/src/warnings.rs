@@ -167,7 +167,7 @@ mod tests {
         let mut result = synthetic::result();
         result.trials = synthetic::trials(&[("all-acks", 1000.0)], 6);
         change(&mut result);
-        warnings(&result).iter().map(|warning| format!("{}\n", warning.what)).collect()
+        warnings(&result).into_iter().map(|warning| warning.what + "\n").collect()
     }
 
     #[test]

@@ -12,7 +12,9 @@ use ackmark_schema::{
         ClusterFacts, Environment, Provider, RunResult, Steadiness, Trial, TrialFinding, TrialLoad, TrialVerification,
     },
     scenario::Scenario,
+    version::SchemaId,
 };
+use indexmap::IndexMap;
 use jiff::Timestamp;
 
 /// Three profiles, one `max` phase of two seconds.
@@ -98,7 +100,7 @@ fn trial(index: u32, round: u32, profile: &str, per_s: f64) -> Trial {
 /// A result without trials.
 pub(crate) fn result() -> RunResult {
     RunResult {
-        schema: Default::default(),
+        schema: SchemaId::default(),
         id: "2026-11-25-host-synthetic".into(),
         tool_version: "0.1.0".into(),
         ending: Ending::Completed,
@@ -112,11 +114,11 @@ pub(crate) fn result() -> RunResult {
             cluster_id: Some("c".into()),
             kafka_version: Some("4.3.1".into()),
             brokers: Vec::new(),
-            configs: Default::default(),
+            configs: IndexMap::default(),
         },
         warm_up: None,
         profiles: Vec::new(),
-        rates: Default::default(),
+        rates: IndexMap::default(),
         trials_planned: 18,
         trials: Vec::new(),
         summaries: Vec::new(),

@@ -55,7 +55,7 @@ fn combined(judged: &[&TrialVerification], unjudged: usize) -> (Verdict, String)
     let count = |verdict| judged.iter().filter(|one| one.verdict == verdict).count();
     let first = |verdict| judged.iter().find(|one| one.verdict == verdict).map_or("", |one| one.reason.as_str());
     let (all, broken, open) = (judged.len(), count(Verdict::Broken), count(Verdict::Inconclusive));
-    let verdict = combine(judged.iter().map(|one| one.verdict), unjudged > 0);
+    let verdict = combine(&judged.iter().map(|one| one.verdict).collect::<Vec<_>>(), unjudged > 0);
     let reason = match verdict {
         Verdict::Broken => format!("broken in {broken} of {all} trials; the first: {}", first(Verdict::Broken)),
         Verdict::Inconclusive if open > 0 => {
@@ -72,8 +72,8 @@ fn combined(judged: &[&TrialVerification], unjudged: usize) -> (Verdict, String)
 }
 
 /// Broken before inconclusive before held before unprovoked; not judged only when nothing else is there.
-fn combine(verdicts: impl Iterator<Item = Verdict> + Clone, open: bool) -> Verdict {
-    let any = |wanted| verdicts.clone().any(|verdict| verdict == wanted);
+fn combine(verdicts: &[Verdict], open: bool) -> Verdict {
+    let any = |wanted| verdicts.contains(&wanted);
     if any(Verdict::Broken) {
         Verdict::Broken
     } else if open || any(Verdict::Inconclusive) {
@@ -97,7 +97,7 @@ fn findings(judged: &[&TrialVerification]) -> Vec<TrialFinding> {
             let present: Vec<&TrialFinding> = of_class.iter().copied().flatten().collect();
             let ruling = strictest(&present)?;
             let examined = if present.len() < of_class.len() { not_in_every_trial() } else { examined(&present) };
-            let verdict = combine(present.iter().map(|finding| finding.verdict), false);
+            let verdict = combine(&present.iter().map(|finding| finding.verdict).collect::<Vec<_>>(), false);
             Some(TrialFinding { class, examined, ruling, verdict })
         })
         .collect()
