@@ -44,6 +44,7 @@ pub mod outline;
 pub mod plan;
 pub mod rates;
 pub mod readme;
+mod redaction;
 mod reports;
 pub mod result_folder;
 mod run;

@@ -89,3 +89,48 @@ impl Common<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{Choices, shipped};
+    use ackmark_cluster::Guards;
+
+    fn common(check: impl Fn(&Plan, &Common<'_>)) {
+        let mut scenario = shipped::scenario("quick").unwrap();
+        scenario.producer.properties.insert("linger.ms".into(), "5".into());
+        let choices = Choices { seed: Some(10), ..Choices::default() };
+        let plan = Plan::new(&scenario, &choices, &Guards::for_somebody_elses()).unwrap();
+        let mut properties = ClientProperties::with_bootstrap("kafka:9092", Origin::Flag);
+        properties.set("acks", "1", Origin::Flag).set("security.protocol", "SSL", Origin::File);
+        check(&plan, &Common { scenario: &plan.scenario, properties: &properties, simulated: false });
+    }
+
+    #[test]
+    fn every_trial_has_a_sound_spec_with_the_users_properties_last() {
+        common(|plan, common| {
+            for trial in &plan.trials {
+                let spec = common.trial(plan, trial, Rate::per_second(5000.0), "topic");
+                assert_eq!(spec.check(), Ok(()));
+                let origins: Vec<Origin> = spec.properties.iter().map(|property| property.origin).collect();
+                assert_eq!(origins, [Origin::Scenario, Origin::File, Origin::Flag, Origin::Flag]);
+                match plan.phase(trial).load {
+                    Load::Max(_) => {
+                        assert_eq!((spec.messages.is_some(), spec.schedule), (true, Schedule::Max), "the guard's bound")
+                    }
+                    Load::Rate(_) => assert!(matches!(spec.schedule, Schedule::Rate { .. })),
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_warm_up_is_bounded_and_not_verified() {
+        common(|plan, common| {
+            let spec = common.warm_up(&plan.profiles[0], "topic", 1000, Duration::from_secs(3));
+            assert_eq!(spec.check(), Ok(()));
+            assert_eq!((spec.messages, spec.verified, spec.duration.0.as_secs()), (Some(Count(1000)), false, 3));
+        });
+    }
+}

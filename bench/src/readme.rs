@@ -291,6 +291,41 @@ mod tests {
     }
 
     #[test]
+    fn latencies_that_the_sample_cannot_carry_say_so() {
+        let mut result = synthetic::result();
+        let mut histogram = hdrhistogram::Histogram::<u64>::new(3).expect("three digits");
+        for us in 1..=5000_u64 {
+            histogram.record(us * 10).expect("in bounds");
+        }
+        let latency = ackmark_stats::latency_summary(&histogram);
+        result.scenario.phases = vec![
+            serde_json::from_str(
+                r#"{ "name": "rate", "rounds": 3, "duration": "5s", "load": { "rate": { "messages": "1k/s" } } }"#,
+            )
+            .expect("a phase"),
+        ];
+        result.summaries = vec![Summary {
+            phase: "rate".into(),
+            profile: "at-most-once".into(),
+            trials: 2,
+            left_out: 1,
+            delivered_per_s: None,
+            delivered_bytes_per_s: None,
+            client_cpu_s_per_million: None,
+            brokers_cpu_s_per_million: None,
+            latency_intended: Some(latency),
+            latency_send: None,
+            latency_end_to_end: None,
+            curve_intended: Vec::new(),
+            latency_is_acknowledgement: false,
+        }];
+        let text = text(&result, &[]);
+        let row = "| at-most-once (not acknowledged) | 25.0 | 49.5 | 50.0 | n/a (needs 36,887) | 50.0 | n/a | 2 (1 left out) |";
+        assert!(text.contains(row), "{text}");
+        assert!(text.contains("(phase rate, 1,000 messages/s)"), "{text}");
+    }
+
+    #[test]
     fn numbers_are_grouped() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }

@@ -20,7 +20,7 @@ use crate::{
     load_spec::Common,
     options::BenchOptions,
     plan::{Plan, PlannedTrial},
-    rates,
+    rates, redaction,
     result_folder::ResultFolder,
     target::Target,
     topics::Topics,
@@ -48,7 +48,7 @@ pub async fn run(
     let disk = Disk::new(target.data_folder.as_deref(), plan.budget.largest_topic_bytes);
     disk.check()?;
     let environment = environment(target.java_version.clone());
-    let folder = ResultFolder::create(&options.results, &environment.host, &plan.scenario)?;
+    let folder = ResultFolder::create(&options.results, &environment.host, &redaction::scenario(&plan.scenario))?;
     let secrets = Secrets::new(&target.properties)?;
     let topics = Topics::new(target, &plan.scenario.topic)?;
     let children = Children { program: options.ackmark.clone(), events: events.clone(), stop: options.stop.clone() };
@@ -93,7 +93,7 @@ fn new_result(
     folder: &ResultFolder,
 ) -> RunResult {
     let now = Timestamp::now();
-    let profiles = plan.profiles.iter().cloned();
+    let profiles = plan.profiles.iter().map(redaction::profile);
     RunResult {
         schema: SchemaId::default(),
         id: folder.id(),
@@ -103,7 +103,7 @@ fn new_result(
         error: None,
         started: now,
         updated: now,
-        scenario: plan.scenario.clone(),
+        scenario: redaction::scenario(&plan.scenario),
         comparability_key: comparability::key(&plan.scenario, &plan.rates, &target.facts, &environment),
         environment,
         cluster: target.facts.clone(),

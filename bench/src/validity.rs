@@ -63,3 +63,56 @@ fn too_few(report: &LoadReport, phase: &Phase, rate: Rate) -> Option<String> {
     (sent as f64 + 1.0 < asked * SENT_MIN)
         .then(|| format!("{sent} messages were sent where {asked:.0} were asked for: the rate could not be kept"))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::judge::synthetic;
+    use ackmark_schema::latency::{LatencySummary, Percentile};
+
+    const RATE: &str = r#"{ "name": "r", "rounds": 1, "duration": "2s", "load": { "rate": { "messages": "1k/s" } } }"#;
+    const MAX: &str = r#"{ "name": "m", "rounds": 1, "duration": "2s", "load": { "max": {} } }"#;
+
+    fn p99(us: u64) -> LatencySummary {
+        let entry =
+            Percentile { percentile: 99.0, value_us: Some(us), low_us: Some(us), high_us: Some(us), needs: 368 };
+        LatencySummary { count: 2000, percentiles: vec![entry], ..LatencySummary::default() }
+    }
+
+    /// Reasons against a trial of 2,000 messages that were asked for and sent.
+    fn reasons(phase: &str, change: impl Fn(&mut LoadReport)) -> String {
+        let phase: Phase = serde_json::from_str(phase).unwrap();
+        let mut report = synthetic::load_report();
+        report.measured.counts.sent = 2000;
+        report.latency_intended = Some(p99(5000));
+        report.generator.schedule_lag = Some(p99(50));
+        change(&mut report);
+        invalid(&report, &phase, Rate::per_second(1000.0)).join("; ")
+    }
+
+    #[test]
+    fn a_trial_that_went_well_has_no_reasons() {
+        assert_eq!(reasons(RATE, |_| {}), "");
+        assert_eq!(reasons(MAX, |report| report.generator.queue_full = 1_000_000), "");
+    }
+
+    #[test]
+    fn each_reason_carries_its_figure() {
+        assert!(
+            reasons(RATE, |report| report.measured.counts.sent = 1900).contains("1900 messages were sent where 2000")
+        );
+        assert_eq!(reasons(RATE, |report| report.measured.counts.sent = 1985), "", "within a per cent");
+        assert!(reasons(RATE, |report| report.generator.clock_step_us = 20_000).contains("stepped by 20 ms"));
+        assert_eq!(reasons(MAX, |report| report.generator.clock_step_us = 20_000), "", "no latency rests on it");
+        assert!(reasons(MAX, |report| report.generator.steal_share = Some(0.25)).contains("25 % of the CPU time"));
+        assert!(reasons(MAX, |report| report.measured.delivered = 0).contains("no message was delivered"));
+        let late = |report: &mut LoadReport| report.generator.schedule_lag = Some(p99(4000));
+        assert!(reasons(RATE, late).contains("late: p99 of its lag is 4000 µs, of the latency 5000 µs"));
+        let by_kafka = |report: &mut LoadReport| {
+            report.generator.schedule_lag = Some(p99(4000));
+            report.generator.queue_full = 3;
+        };
+        assert_eq!(reasons(RATE, by_kafka), "", "a full queue is Kafka's doing");
+    }
+}

@@ -1,6 +1,6 @@
 //! Warming brokers before the first trial: a cold JVM broker is several times slower.
 //!
-//! Loads of up to two million messages under all acks run one after another, each on a topic that is thrown away, until
+//! Short loads of up to two million messages under all acks run one after another, each on a topic that is thrown away, until
 //! throughput has risen by less than 5 % twice in a row, or a bound of the scenario is reached. A profile
 //! with transactions then sends a little, so that the coordinator's topic is there before it is measured.
 
@@ -27,6 +27,9 @@ use crate::{
 const INTERVAL_MESSAGES_MAX: u64 = 2_000_000;
 /// Fewest intervals that the bound on messages is split into.
 const INTERVALS: u64 = 5;
+/// ... and the bound on time, but none shorter than a second.
+const INTERVALS_IN_TIME: u32 = 8;
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// A rise below this share is none.
 const RISE: f64 = 1.05;
 /// Messages of a transactional profile, and how long it may take to send them.
@@ -65,7 +68,8 @@ impl WarmUp<'_> {
                 break;
             }
             let topic = format!("{}-{}", self.topic, record.rates_per_s.len());
-            let Some(report) = self.load(&all_acks(), &topic, messages, left).await? else { break };
+            let longest = left.min((bounds.duration_max.0 / INTERVALS_IN_TIME).max(INTERVAL_MIN));
+            let Some(report) = self.load(&all_acks(), &topic, messages, longest).await? else { break };
             record.messages += report.measured.delivered;
             record.rates_per_s.push(report.measured.delivered_per_s);
             record.settled = has_settled(&record.rates_per_s);

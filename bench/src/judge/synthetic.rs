@@ -1,11 +1,14 @@
 //! Made-up trials for tests of the judgement: no Kafka, no load.
 
+use ackmark_client::ClientProperties;
+use ackmark_cluster::Guards;
 use ackmark_schema::{
     anomaly::Class,
-    promise::Ruling,
+    promise::{Acks, Basis, Promise, Ruling},
+    properties::Origin,
     report::{
         CpuTime, Ending,
-        load::{Counts, Generator, Measured, Provocations},
+        load::{Counts, Generator, LoadReport, Measured, Provocations},
         verify::{Examined, LedgerCounts, Verdict},
     },
     result::{
@@ -16,6 +19,8 @@ use ackmark_schema::{
 };
 use indexmap::IndexMap;
 use jiff::Timestamp;
+
+use crate::{Choices, Plan, load_spec::Common};
 
 /// Three profiles, one `max` phase of two seconds.
 pub(crate) fn scenario() -> Scenario {
@@ -94,6 +99,43 @@ fn trial(index: u32, round: u32, profile: &str, per_s: f64) -> Trial {
             verdict: Verdict::HeldUnprovoked,
             reason: "nothing was lost".into(),
         }),
+    }
+}
+
+/// What the first profile's load would have reported.
+pub(crate) fn load_report() -> LoadReport {
+    let load = trial(0, 0, "all-acks", 1000.0).load.expect("it has one");
+    let plan = Plan::new(&scenario(), &Choices::default(), &Guards::none()).expect("a plan");
+    let properties = ClientProperties::with_bootstrap("kafka:9092", Origin::Flag);
+    let common = Common { scenario: &plan.scenario, properties: &properties, simulated: false };
+    let basis = Basis {
+        acks: Acks::All,
+        idempotence: false,
+        transactional: false,
+        retries: 5,
+        max_in_flight: 5,
+        replication_factor: 3,
+        min_insync_replicas: 2,
+        unclean_leader_election: false,
+    };
+    LoadReport {
+        schema: SchemaId::default(),
+        spec: common.trial(&plan, &plan.trials[0], None, "topic"),
+        properties: Vec::new(),
+        promise: Promise::derive(basis, &[]),
+        librdkafka_version: "2.12.1".into(),
+        ending: Ending::Completed,
+        error: None,
+        started: Timestamp::UNIX_EPOCH,
+        total: load.total,
+        measured: load.measured,
+        latency_intended: None,
+        latency_send: None,
+        latency_is_acknowledgement: true,
+        transactions: None,
+        provocations: load.provocations,
+        errors: Vec::new(),
+        generator: load.generator,
     }
 }
 
