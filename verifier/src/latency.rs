@@ -97,19 +97,24 @@ impl LatencySeconds {
         sum
     }
 
-    /// Writes an HDR interval log: one histogram per second, tag `end-to-end`, base time the load's start.
+    /// Writes an HDR interval log of the seconds that begin at `from_s` or later: one histogram per second of
+    /// the intended send time, tag `end-to-end`, base time the load's start. Microseconds; the line's maximum
+    /// is in milliseconds.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write(&self, path: &Path) -> io::Result<()> {
+    pub fn write(&self, path: &Path, from_s: f64) -> io::Result<()> {
         let mut bytes = Vec::new();
         let mut serializer = V2DeflateSerializer::new();
         let base = SystemTime::UNIX_EPOCH + Duration::from_nanos(self.started_ns);
         let tag = Tag::new(TAG);
-        let mut seconds: Vec<_> = self.all().filter(|(_, latencies)| !latencies.is_empty()).collect();
+        let wanted = |second: u64, latencies: &Histogram<u64>| second as f64 >= from_s && !latencies.is_empty();
+        let mut seconds: Vec<_> = self.all().filter(|(second, latencies)| wanted(*second, latencies)).collect();
         seconds.sort_by_key(|(second, _)| *second);
         {
             let mut log = IntervalLogWriterBuilder::new()
+                .add_comment("ackmark end-to-end latencies in microseconds")
+                .with_max_value_divisor(1000.0)
                 .with_start_time(base)
                 .with_base_time(base)
                 .begin_log_with(&mut bytes, &mut serializer)?;
@@ -147,7 +152,7 @@ mod tests {
         assert_eq!((first.from(2.0).max(), first.from(0.0).max() / 1000), (50, 1000));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(LATENCY_FILE);
-        first.write(&path).unwrap();
+        first.write(&path, 1.0).unwrap();
         let bytes = fs::read(&path).unwrap();
         let starts: Vec<_> = IntervalLogIterator::new(&bytes)
             .filter_map(|entry| match entry.unwrap() {
@@ -157,6 +162,6 @@ mod tests {
                 _ => None,
             })
             .collect();
-        assert_eq!(starts, [0, 1, 2, 5].map(|second| (second, TAG.to_owned())));
+        assert_eq!(starts, [1, 2, 5].map(|second| (second, TAG.to_owned())));
     }
 }

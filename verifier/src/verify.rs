@@ -126,9 +126,7 @@ pub fn verify(
     };
     let judgement = judge(evidence, &manifest.promise, &circumstances);
     if let Some(latency) = latency {
-        let path = folder.join(LATENCY_FILE);
-        latency.write(&path).map_err(|source| VerifyError::File { path, doing: "write", source })?;
-        let summary = summary(folder, &latency, load.as_ref())?;
+        let summary = latency_of(folder, &latency, load.as_ref())?;
         told.iter_mut().filter(|scan| scan.live).for_each(|scan| scan.latency_end_to_end.clone_from(&summary));
     }
     let report = VerifyReport {
@@ -496,17 +494,26 @@ fn unfenced(manifest: &Manifest, seal: Option<&SealReport>) -> Option<String> {
     ids.into_iter().find(|id| !fenced.contains(id)).map(|id| format!("transactional id {id} was not fenced"))
 }
 
-/// Latency without the warm-up, of open loops only.
-fn summary(
+/// Writes and sums up the latency without the warm-up, of open loops only: in a `max` phase it would
+/// measure the queue. A load that was killed leaves no report: then all of it is written, and no summary.
+fn latency_of(
     folder: &Path,
     latency: &LatencySeconds,
     load: Option<&LoadReport>,
 ) -> Result<Option<LatencySummary>, VerifyError> {
-    let Some(load) = load.filter(|load| matches!(load.spec.schedule, Schedule::Rate { .. })) else { return Ok(None) };
+    let path = folder.join(LATENCY_FILE);
+    let write = |from_s| {
+        latency.write(&path, from_s).map_err(|source| VerifyError::File { path: path.clone(), doing: "write", source })
+    };
+    let Some(load) = load else { return write(f64::NEG_INFINITY).map(|()| None) };
+    if matches!(load.spec.schedule, Schedule::Max) {
+        return Ok(None);
+    }
     let timeline: Option<Timeline> = read_optional(folder, TIMELINE_FILE)?;
     let warm_up_s = timeline.map_or(load.spec.warm_up.0.as_secs_f64(), |timeline| timeline.measured_from_s);
     let measured_ns = load.started.as_nanosecond() as f64 + warm_up_s * 1e9;
     let from_s = (measured_ns - latency.started_ns() as f64) / 1e9;
+    write(from_s)?;
     Ok(Some(ackmark_stats::latency_summary(&latency.from(from_s))))
 }
 
