@@ -9,7 +9,7 @@
 
 use ackmark_schema::{
     record::{Header, body_checksum},
-    scenario::{Message, Payload},
+    scenario::Message,
 };
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;

@@ -215,6 +215,11 @@ impl<'p> MessageBatch<'p> {
         self.messages.retain(|message| message.code != 0);
     }
 
+    /// Keeps those that were refused with this code: the others are not worth another try.
+    pub fn retain_rejected_with(&mut self, code: ErrorCode) {
+        self.messages.retain(|message| message.code == code.raw());
+    }
+
     /// Empties it.
     pub fn clear(&mut self) {
         self.messages.clear();

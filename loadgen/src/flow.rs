@@ -1,0 +1,198 @@
+//! What a producer's two threads tell each other: how much is outstanding, and when to end.
+//!
+//! Counters have one writer each and are stored once per run or event, not per message.
+
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, Thread},
+    time::Duration,
+};
+
+/// Messages and their value bytes, counted up by one thread.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    messages: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// A look at a tally.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    /// Messages.
+    pub(crate) messages: u64,
+    /// Their value bytes.
+    pub(crate) bytes: u64,
+}
+
+impl std::ops::AddAssign for Amount {
+    fn add_assign(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.bytes += other.bytes;
+    }
+}
+
+impl std::ops::Sub for Amount {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            messages: self.messages.saturating_sub(earlier.messages),
+            bytes: self.bytes.saturating_sub(earlier.bytes),
+        }
+    }
+}
+
+impl Tally {
+    /// Adds; only the tally's one writer does.
+    pub(crate) fn add(&self, amount: Amount) {
+        self.bytes.store(self.bytes.load(Ordering::Relaxed) + amount.bytes, Ordering::Relaxed);
+        self.messages.store(self.messages.load(Ordering::Relaxed) + amount.messages, Ordering::Release);
+    }
+
+    /// What was added so far.
+    pub(crate) fn get(&self) -> Amount {
+        let messages = self.messages.load(Ordering::Acquire);
+        Amount { messages, bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+}
+
+/// One producer's state, shared by its threads and whoever watches.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    /// Handed to the client, or about to be. Written by the sender.
+    pub(crate) sent: Tally,
+    /// Reported, whatever the outcome. Written by the delivery thread.
+    pub(crate) reported: Tally,
+    /// Reported without an error. Written by the delivery thread.
+    pub(crate) delivered: Tally,
+    /// How often the queue was full. Written by the sender.
+    pub(crate) queue_full: AtomicU64,
+    /// When the sender ended, nanoseconds from the start plus one; 0 while it sends.
+    ended_ns: AtomicU64,
+    waiting: AtomicBool,
+    sender: OnceLock<Thread>,
+}
+
+impl Flow {
+    /// Messages and bytes that are outstanding.
+    pub(crate) fn outstanding(&self) -> Amount {
+        // In this order: what is reported was sent before.
+        let reported = self.reported.get();
+        self.sent.get() - reported
+    }
+
+    /// Called by the sender before it may wait.
+    pub(crate) fn register_sender(&self) {
+        let _ = self.sender.set(thread::current());
+    }
+
+    /// Waits, as the sender, until something was reported, at most `most`.
+    pub(crate) fn wait_for_reports(&self, most: Duration) {
+        self.waiting.store(true, Ordering::SeqCst);
+        thread::park_timeout(most);
+        self.waiting.store(false, Ordering::Relaxed);
+    }
+
+    /// Wakes the sender if it waits; called once per event.
+    pub(crate) fn wake_sender(&self) {
+        if self.waiting.load(Ordering::SeqCst)
+            && let Some(sender) = self.sender.get()
+        {
+            sender.unpark();
+        }
+    }
+
+    /// The sender hands over nothing more.
+    pub(crate) fn end_sending(&self, now_ns: u64) {
+        self.ended_ns.store(now_ns + 1, Ordering::Release);
+    }
+
+    /// When the sender ended, if it did.
+    pub(crate) fn ended_ns(&self) -> Option<u64> {
+        self.ended_ns.load(Ordering::Acquire).checked_sub(1)
+    }
+
+    /// Counts a full queue.
+    pub(crate) fn count_queue_full(&self) {
+        self.queue_full.store(self.queue_full.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+}
+
+/// Why a run ends before its time.
+#[derive(Debug)]
+pub(crate) struct Halt<'a> {
+    stop: &'a AtomicBool,
+    failed: AtomicBool,
+    error: OnceLock<String>,
+}
+
+impl<'a> Halt<'a> {
+    /// Halts when the caller's flag is raised.
+    pub(crate) fn new(stop: &'a AtomicBool) -> Self {
+        Self { stop, failed: AtomicBool::new(false), error: OnceLock::new() }
+    }
+
+    /// Whether to send nothing more.
+    #[inline]
+    pub(crate) fn is_raised(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the caller asked for the end.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Ends the run for an error; the first one counts.
+    pub(crate) fn fail(&self, error: impl Into<String>) {
+        let _ = self.error.set(error.into());
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// The error that ended the run.
+    pub(crate) fn error(&self) -> Option<&str> {
+        self.error.get().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::Arc, time::Instant};
+
+    #[test]
+    fn a_waiting_sender_is_woken_by_a_report() {
+        let flow = Arc::new(Flow::default());
+        flow.register_sender();
+        let reporter = Arc::clone(&flow);
+        flow.sent.add(Amount { messages: 2, bytes: 20 });
+        let thread = thread::spawn(move || {
+            reporter.reported.add(Amount { messages: 1, bytes: 10 });
+            while reporter.ended_ns().is_none() {
+                reporter.wake_sender();
+                thread::yield_now();
+            }
+        });
+        let start = Instant::now();
+        flow.wait_for_reports(Duration::from_mins(1));
+        assert!(start.elapsed() < Duration::from_secs(30));
+        flow.end_sending(7);
+        assert!(thread.join().is_ok());
+        assert_eq!(flow.outstanding(), Amount { messages: 1, bytes: 10 });
+        assert_eq!(flow.ended_ns(), Some(7));
+    }
+
+    #[test]
+    fn the_first_error_halts_and_is_kept() {
+        let stop = AtomicBool::new(false);
+        let halt = Halt::new(&stop);
+        assert!(!halt.is_raised());
+        halt.fail("first");
+        halt.fail("second");
+        assert!(halt.is_raised() && !halt.is_interrupted());
+        assert_eq!(halt.error(), Some("first"));
+    }
+}

@@ -1,0 +1,134 @@
+//! `latency.hlog`: an HDR interval log of an open loop, one line per second and series.
+//!
+//! Series by tag: `intended` (from the intended send time to the delivery report) and `send` (from the
+//! actual send). Only messages of the measured part are in it, in the second in which they were reported.
+//! Microseconds, V2 with deflate; the line's maximum is in milliseconds. Any HdrHistogram tool reads it.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter},
+    path::{Path, PathBuf},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use hdrhistogram::{
+    Histogram,
+    serialization::{
+        V2DeflateSerializer,
+        interval_log::{IntervalLogWriter, IntervalLogWriterBuilder, IntervalLogWriterError, Tag},
+    },
+};
+use tempfile::{NamedTempFile, TempPath};
+
+/// File name of the latency log in a load folder.
+pub const LATENCY_FILE: &str = "latency.hlog";
+
+/// The file behind a log.
+pub(crate) struct LatencyFile {
+    file: BufWriter<File>,
+    temporary: TempPath,
+    path: PathBuf,
+    serializer: V2DeflateSerializer,
+}
+
+/// A log that is being written.
+pub(crate) struct LatencyLog<'f>(IntervalLogWriter<'f, 'f, BufWriter<File>, V2DeflateSerializer>);
+
+impl LatencyFile {
+    /// A file that gets its name when it is finished.
+    pub(crate) fn create(folder: &Path) -> io::Result<Self> {
+        let (file, temporary) = NamedTempFile::with_prefix_in(".latency-", folder)?.into_parts();
+        Ok(Self {
+            file: BufWriter::new(file),
+            temporary,
+            path: folder.join(LATENCY_FILE),
+            serializer: V2DeflateSerializer::new(),
+        })
+    }
+
+    /// Begins the log of a run that started at a time of the Unix epoch.
+    pub(crate) fn begin(&mut self, epoch_ns: u64) -> io::Result<LatencyLog<'_>> {
+        let start = UNIX_EPOCH + Duration::from_nanos(epoch_ns);
+        IntervalLogWriterBuilder::new()
+            .add_comment("ackmark latencies in microseconds, measured part")
+            .with_start_time(start)
+            .with_base_time(start)
+            .with_max_value_divisor(1000.0)
+            .begin_log_with(&mut self.file, &mut self.serializer)
+            .map(LatencyLog)
+    }
+
+    /// Gives the file its name.
+    pub(crate) fn finish(self) -> io::Result<()> {
+        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        crate::files::publish(&file, self.temporary, &self.path)
+    }
+}
+
+impl LatencyLog<'_> {
+    /// Writes one second of a series; an empty one is left out.
+    pub(crate) fn write(
+        &mut self,
+        series: &str,
+        from: Duration,
+        length: Duration,
+        histogram: &Histogram<u64>,
+    ) -> io::Result<()> {
+        if histogram.is_empty() {
+            return Ok(());
+        }
+        let tag = Tag::new(series).expect("our tags have no comma");
+        self.0.write_histogram(histogram, from, length, Some(tag)).map_err(|error| match error {
+            IntervalLogWriterError::IoError(error) => error,
+            IntervalLogWriterError::SerializeError(error) => io::Error::other(error.to_string()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::latency;
+    use hdrhistogram::serialization::{
+        Deserializer,
+        interval_log::{IntervalLogIterator, LogEntry},
+    };
+
+    #[test]
+    fn what_is_written_is_read_back_by_tag_and_second() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = LatencyFile::create(folder.path()).unwrap();
+        let mut log = file.begin(1_700_000_000_500_000_000).unwrap();
+        let (mut intended, mut send) = (latency::histogram(), latency::histogram());
+        let second = Duration::from_secs(1);
+        for at in 0..3_u64 {
+            intended.record(1000 + at).unwrap();
+            log.write("intended", second * at as u32, second, &intended).unwrap();
+            log.write("send", second * at as u32, second, &send).unwrap();
+            send.record(7).unwrap();
+        }
+        file.finish().unwrap();
+        let text = std::fs::read(folder.path().join(LATENCY_FILE)).unwrap();
+        let (mut lines, mut headers) = (Vec::new(), 0);
+        for entry in IntervalLogIterator::new(&text) {
+            match entry.unwrap() {
+                LogEntry::Interval(line) => {
+                    use base64::Engine as _;
+                    let bytes = base64::engine::general_purpose::STANDARD.decode(line.encoded_histogram()).unwrap();
+                    let found: Histogram<u64> = Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
+                    lines.push((line.tag().unwrap().as_str(), line.start_timestamp().as_secs(), found.len()));
+                }
+                LogEntry::BaseTime(at) | LogEntry::StartTime(at) => {
+                    assert_eq!(at.as_millis(), 1_700_000_000_500);
+                    headers += 1;
+                }
+            }
+        }
+        assert_eq!(
+            lines,
+            [("intended", 0, 1), ("intended", 1, 2), ("send", 1, 1), ("intended", 2, 3), ("send", 2, 2)]
+        );
+        assert_eq!(headers, 2);
+    }
+}

@@ -1,0 +1,82 @@
+//! The way to the client: a run is handed over until each of its messages was taken or refused for good.
+
+use std::{sync::mpsc, time::Duration};
+
+use ackmark_client::{ErrorCode, MessageBatch, RawProducer, TopicHandle};
+
+use crate::{
+    clock::Clock,
+    delivery::Rejection,
+    flow::{Flow, Halt},
+};
+
+/// Longest wait for reports at a time, so that the end is seen.
+pub(crate) const WAIT: Duration = Duration::from_millis(5);
+
+/// The way to the client.
+pub(crate) struct Outlet<'r> {
+    /// The producer.
+    pub(crate) producer: &'r RawProducer,
+    /// Its topic.
+    pub(crate) topic: TopicHandle,
+    /// Shared with the delivery thread.
+    pub(crate) flow: &'r Flow,
+    /// The run's end for a reason.
+    pub(crate) halt: &'r Halt<'r>,
+    /// The run's clock.
+    pub(crate) clock: Clock,
+    /// When to stop trying, nanoseconds from the start.
+    pub(crate) give_up_ns: u64,
+    /// What the client refuses goes here: there is no report of it.
+    pub(crate) rejections: mpsc::Sender<Rejection>,
+}
+
+impl Outlet<'_> {
+    /// Hands a run over. While the queue is full it waits and tries again: the messages keep their place.
+    /// Gives the code of a refusal that says more than that a message is too large.
+    #[inline]
+    pub(crate) fn hand_over(&self, partition: u32, batch: &mut MessageBatch<'_>) -> Option<ErrorCode> {
+        let outcome = self.producer.produce_run(&self.topic, partition as i32, batch);
+        if outcome.accepted == batch.len() { None } else { self.insist(partition, batch) }
+    }
+
+    #[cold]
+    fn insist(&self, partition: u32, batch: &mut MessageBatch<'_>) -> Option<ErrorCode> {
+        let mut refused = None;
+        loop {
+            refused = self.reject_for_good(batch).or(refused);
+            if batch.is_empty() {
+                return refused;
+            }
+            self.flow.count_queue_full();
+            if self.halt.is_raised() || self.clock.now_ns() > self.give_up_ns {
+                self.reject(batch, |_| true);
+                return refused;
+            }
+            self.flow.wait_for_reports(WAIT);
+            if self.producer.produce_run(&self.topic, partition as i32, batch).accepted == batch.len() {
+                return refused;
+            }
+        }
+    }
+
+    /// Tells of what was refused for another reason than a full queue and keeps the rest.
+    fn reject_for_good(&self, batch: &mut MessageBatch<'_>) -> Option<ErrorCode> {
+        let refused = self.reject(batch, |code| code != ErrorCode::QUEUE_FULL);
+        batch.retain_rejected_with(ErrorCode::QUEUE_FULL);
+        refused
+    }
+
+    fn reject(&self, batch: &MessageBatch<'_>, which: impl Fn(ErrorCode) -> bool) -> Option<ErrorCode> {
+        let mut serious = None;
+        for at in 0..batch.len() {
+            let Some(code) = batch.rejection(at).filter(|code| which(*code)) else { continue };
+            // The delivery thread lives as long as the sender.
+            let _ = self.rejections.send(Rejection { opaque: batch.opaque(at), code });
+            if !matches!(code, ErrorCode::MSG_SIZE_TOO_LARGE | ErrorCode::QUEUE_FULL) {
+                serious = Some(code);
+            }
+        }
+        serious
+    }
+}

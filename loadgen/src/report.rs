@@ -1,0 +1,211 @@
+//! What the threads found, put together.
+
+use ackmark_client::{librdkafka_version, stats::Statistics};
+use ackmark_schema::{
+    load_spec::{LoadSpec, Schedule},
+    promise::{Acks, Promise},
+    properties::{Property, REDACTED, is_secret},
+    report::{
+        Ending,
+        load::{
+            Counts, ErrorCount, Generator, LoadReport, Measured, Provocations, TransactionFigures,
+        },
+    },
+};
+use ackmark_stats::latency_summary;
+use jiff::Timestamp;
+
+use crate::{
+    delivery::Delivered,
+    flow::Amount,
+    latency::{self, Latencies},
+    sender::Sent,
+    transactions::TransactionTally,
+    usage::Usage,
+    window::{Begin, Window},
+};
+
+/// What a run was.
+pub(crate) struct RunFacts<'a> {
+    pub(crate) spec: &'a LoadSpec,
+    pub(crate) in_effect: Vec<Property>,
+    pub(crate) promise: Promise,
+    pub(crate) started: Timestamp,
+    pub(crate) window: &'a Window,
+    pub(crate) error: Option<String>,
+    pub(crate) interrupted: bool,
+    pub(crate) usage_at_end: Usage,
+    pub(crate) queue_full: u64,
+    pub(crate) outstanding_max: u64,
+    pub(crate) clock_step_ns: u64,
+    pub(crate) leader_changes: Option<u64>,
+}
+
+/// What the threads found.
+pub(crate) struct Findings {
+    pub(crate) sent: Vec<Sent>,
+    pub(crate) delivered: Vec<Delivered>,
+    pub(crate) latencies: Latencies,
+}
+
+/// Puts the report together.
+pub(crate) fn assemble(facts: RunFacts<'_>, findings: &Findings) -> LoadReport {
+    let open_loop = matches!(facts.spec.schedule, Schedule::Rate { .. });
+    let acknowledged = facts.promise.basis.acks != Acks::None;
+    let tallies: Vec<&TransactionTally> = findings.sent.iter().filter_map(|sent| sent.transactions.as_ref()).collect();
+    let summary = |histogram| open_loop.then(|| latency_summary(histogram));
+    let begin = facts.window.begun();
+    let total = counts(findings.sent.iter().map(|sent| sent.total), findings.delivered.iter().map(|found| found.total));
+    let errors = errors(&findings.delivered);
+    let measured = measured(&facts, findings, &tallies);
+    LoadReport {
+        schema: Default::default(),
+        spec: redacted(facts.spec),
+        promise: facts.promise,
+        librdkafka_version: librdkafka_version(),
+        ending: match (&facts.error, facts.interrupted) {
+            (Some(_), _) => Ending::Failed,
+            (None, true) => Ending::Interrupted,
+            (None, false) => Ending::Completed,
+        },
+        error: facts.error,
+        started: facts.started,
+        total,
+        latency_intended: summary(&findings.latencies.intended),
+        latency_send: summary(&findings.latencies.send),
+        latency_is_acknowledgement: acknowledged,
+        transactions: (!tallies.is_empty()).then(|| transactions(&tallies, measured.duration_s)),
+        provocations: provocations(&findings.delivered, &errors, facts.leader_changes, total.sent),
+        errors,
+        generator: Generator {
+            schedule_lag: summary(&findings.latencies.lag),
+            queue_full: facts.queue_full,
+            outstanding_max: facts.outstanding_max,
+            clock_step_us: facts.clock_step_ns / 1_000,
+            steal_share: begin.and_then(|begin| facts.usage_at_end.steal_share_since(&begin.usage)),
+            involuntary_switches: begin.map_or(0, |begin| {
+                facts.usage_at_end.involuntary_switches.saturating_sub(begin.usage.involuntary_switches)
+            }),
+        },
+        measured,
+        properties: facts.in_effect,
+    }
+}
+
+/// The spec without its secrets.
+pub(crate) fn redacted(spec: &LoadSpec) -> LoadSpec {
+    let mut spec = spec.clone();
+    for property in spec.properties.iter_mut().filter(|property| is_secret(&property.name)) {
+        REDACTED.clone_into(&mut property.value);
+    }
+    for (_, value) in spec.profile.properties.iter_mut().filter(|(name, _)| is_secret(name)) {
+        REDACTED.clone_into(value);
+    }
+    spec
+}
+
+fn counts(sent: impl Iterator<Item = Amount>, found: impl Iterator<Item = Counts>) -> Counts {
+    let mut sum = Counts::default();
+    for amount in sent {
+        sum.sent += amount.messages;
+        sum.value_bytes += amount.bytes;
+    }
+    for counts in found {
+        sum.acknowledged += counts.acknowledged;
+        sum.failed += counts.failed;
+        sum.indeterminate += counts.indeterminate;
+    }
+    sum.open = sum.sent - sum.acknowledged - sum.failed - sum.indeterminate;
+    sum
+}
+
+fn measured(facts: &RunFacts<'_>, findings: &Findings, tallies: &[&TransactionTally]) -> Measured {
+    let counts =
+        counts(findings.sent.iter().map(|sent| sent.measured), findings.delivered.iter().map(|found| found.measured));
+    let offered_per_s = match facts.spec.schedule {
+        Schedule::Max => None,
+        Schedule::Rate { messages, .. } => Some(messages.as_f64()),
+    };
+    let Some(Begin { from_ns, usage }) = facts.window.begun() else {
+        return Measured { counts, offered_per_s, ..Default::default() };
+    };
+    let mut delivered = Amount::default();
+    let last_ns = if tallies.is_empty() {
+        findings.delivered.iter().for_each(|found| delivered += found.after_warm_up);
+        findings.delivered.iter().map(|found| found.last_report_ns).max()
+    } else {
+        tallies.iter().for_each(|tally| delivered += tally.measured);
+        tallies.iter().map(|tally| tally.last_end_ns).max()
+    };
+    let seconds = |until_ns: u64| until_ns.saturating_sub(*from_ns) as f64 / 1e9;
+    let per_s = |amount: u64, over_s: f64| if over_s > 0.0 { amount as f64 / over_s } else { 0.0 };
+    let ended_ns = findings.sent.iter().map(|sent| sent.ended_ns).max().unwrap_or(0);
+    // Without a report in it, the measured part ends with the sending.
+    let duration_s = Some(seconds(last_ns.unwrap_or(0))).filter(|s| *s > 0.0).unwrap_or_else(|| seconds(ended_ns));
+    Measured {
+        duration_s,
+        counts,
+        delivered: delivered.messages,
+        delivered_per_s: per_s(delivered.messages, duration_s),
+        delivered_bytes_per_s: per_s(delivered.bytes, duration_s),
+        offered_per_s,
+        sent_per_s: per_s(counts.sent, seconds(ended_ns)),
+        cpu: facts.usage_at_end.cpu - usage.cpu,
+    }
+}
+
+fn transactions(tallies: &[&TransactionTally], measured_s: f64) -> TransactionFigures {
+    let mut sum = TransactionTally::new();
+    for tally in tallies {
+        sum.committed += tally.committed;
+        sum.aborted += tally.aborted;
+        sum.indeterminate += tally.indeterminate;
+        sum.messages += tally.messages;
+        sum.stalled_ns += tally.stalled_ns;
+        latency::add(&mut sum.begin_to_committed, &tally.begin_to_committed);
+        latency::add(&mut sum.flush, &tally.flush);
+        latency::add(&mut sum.commit, &tally.commit);
+    }
+    let could_send_s = measured_s * tallies.len() as f64;
+    TransactionFigures {
+        committed: sum.committed,
+        aborted: sum.aborted,
+        indeterminate: sum.indeterminate,
+        messages_mean: if sum.committed > 0 { sum.messages as f64 / sum.committed as f64 } else { 0.0 },
+        begin_to_committed: latency_summary(&sum.begin_to_committed),
+        flush: latency_summary(&sum.flush),
+        commit: latency_summary(&sum.commit),
+        stalled_share: if could_send_s > 0.0 { (sum.stalled_ns as f64 / 1e9 / could_send_s).min(1.0) } else { 0.0 },
+    }
+}
+
+/// Errors of all producers by cause, the most frequent first.
+fn errors(delivered: &[Delivered]) -> Vec<ErrorCount> {
+    let mut sum: Vec<ErrorCount> = Vec::new();
+    for error in delivered.iter().flat_map(|found| &found.errors) {
+        match sum.iter_mut().find(|known| (known.code, known.outcome) == (error.code, error.outcome)) {
+            Some(known) => known.count += error.count,
+            None => sum.push(error.clone()),
+        }
+    }
+    sum.sort_by_key(|error| std::cmp::Reverse(error.count));
+    sum
+}
+
+fn provocations(
+    delivered: &[Delivered],
+    errors: &[ErrorCount],
+    leader_changes: Option<u64>,
+    sent: u64,
+) -> Provocations {
+    let statistics: Vec<&Statistics> = delivered.iter().filter_map(|found| found.statistics.as_ref()).collect();
+    let sum = |of: fn(&Statistics) -> u64| statistics.iter().map(|one| of(one)).sum::<u64>();
+    let transmitted = sum(|one| one.txmsgs);
+    Provocations {
+        request_retries: sum(Statistics::txretries) + transmitted.saturating_sub(sent),
+        request_timeouts: sum(Statistics::req_timeouts),
+        disconnects: sum(Statistics::disconnects),
+        leader_changes: leader_changes.unwrap_or(0),
+        delivery_errors: errors.iter().map(|error| error.count).sum(),
+    }
+}

@@ -1,0 +1,477 @@
+//! One load, from its spec to its report.
+//!
+//! Order: the spec is checked; the cluster is asked; producers are created and, with transactions,
+//! initialised; manifest and ledgers are written; then the threads send. At the end what is outstanding is
+//! waited for, within the bound, and the reports are written. What is wrong before the first message is an
+//! error; what goes wrong later ends the run as failed, with what was measured until then.
+
+use std::{
+    path::Path,
+    sync::{
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
+};
+
+use ackmark_client::{ClientProperties, LogSink, RawProducer};
+use ackmark_ledger::{Identity, StreamStart, TransactionLog};
+use ackmark_schema::{
+    load_spec::{LoadSpec, Schedule},
+    manifest::{MANIFEST_FILE, Manifest, ProducerEntry, Stream},
+    promise::{Basis, Promise},
+    properties::{Property, value},
+    report::{
+        load::{LOAD_FILE, LoadReport},
+        timeline::{TIMELINE_FILE, Timeline},
+    },
+};
+use jiff::Timestamp;
+
+use crate::{
+    clock::Clock,
+    cluster::Target,
+    delivery::{Delivered, Delivery},
+    error::LoadError,
+    files,
+    flow::{Flow, Halt},
+    hlog::LatencyFile,
+    keys::KeySource,
+    outlet::Outlet,
+    payload::{Pool, PoolPlan},
+    progress::{Progress, Stage, Update},
+    properties,
+    report::{self, Findings, RunFacts},
+    schedule,
+    sender::{Bounds, Sender, Sent, Sequences},
+    slab::slab,
+    timeline::{Collector, ProducerSecond},
+    transactions::{Surroundings, Transactions},
+    usage::Usage,
+    window::Window,
+};
+
+/// Longest wait for a producer id.
+const INIT_TIMEOUT: Duration = Duration::from_mins(1);
+/// A single wait within it.
+const INIT_SLICE: Duration = Duration::from_secs(5);
+/// How often whoever watches hears of the run.
+const UPDATE_INTERVAL: Duration = Duration::from_millis(250);
+/// The life of the producers: a load is their first.
+const INCARNATION: u32 = 0;
+
+/// Runs a load and writes its files into `folder`, which is made if need be and must not hold another run.
+///
+/// `stop` ends the sending when it becomes true; what is outstanding is still waited for.
+///
+/// # Errors
+/// What is wrong before the first message is sent, or files that cannot be written. What goes wrong later
+/// is in the report: its ending says so.
+pub fn run(
+    spec: &LoadSpec,
+    folder: &Path,
+    progress: &dyn Progress,
+    stop: &AtomicBool,
+) -> Result<LoadReport, LoadError> {
+    spec.check().map_err(LoadError::Spec)?;
+    prepare_folder(folder)?;
+    let asked: Vec<ClientProperties> =
+        (0..spec.producers).map(|producer| properties::of_producer(spec, producer)).collect::<Result<_, _>>()?;
+    let in_effect = asked[0].producer_in_effect()?;
+    let target = Target::open(spec, &asked[0])?;
+    target.check_sizes(spec, &in_effect)?;
+    let basis = Basis::from_effective(&in_effect, target.facts).map_err(LoadError::Spec)?;
+    let promise = Promise::derive(basis, &spec.profile.must_not);
+    let pool = Pool::build(&spec.message, &pool_plan(spec, &in_effect), spec.partitions as usize)?;
+    let producers = create_producers(spec, &asked)?;
+    let manifest = manifest(spec, &asked, &in_effect, &promise, &target);
+    write_json(folder, MANIFEST_FILE, &manifest)?;
+    let mut latency_file = match spec.schedule {
+        Schedule::Max => None,
+        Schedule::Rate { .. } => Some(LatencyFile::create(folder).map_err(|source| cannot_write(folder, source))?),
+    };
+
+    let halt = Halt::new(stop);
+    let clock = Clock::start();
+    let started = Timestamp::from_nanosecond(i128::from(clock.epoch_ns(0))).unwrap_or(Timestamp::UNIX_EPOCH);
+    let ns = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX / 4);
+    let warm_up_ns = ns(spec.warm_up.0);
+    let window = Window::new(warm_up_ns, warm_up_ns.saturating_add(ns(spec.duration.0)), spec.messages.map(|n| n.0));
+    let common = Common { spec, folder, clock, halt: &halt, window: &window, in_effect: &in_effect };
+    let flows: Vec<Flow> = producers.iter().map(|_| Flow::default()).collect();
+    let borders: Vec<Vec<AtomicU64>> = producers
+        .iter()
+        .map(|_| (0..spec.partitions).map(|_| AtomicU64::new(u64::MAX)).collect())
+        .collect();
+
+    let (out, seconds) = mpsc::channel();
+    let (mut lines, mut spares) = (Vec::new(), Vec::new());
+    for (number, producer) in producers.iter().enumerate() {
+        let (give_back, spare) = mpsc::channel();
+        spares.push(give_back);
+        let own = Own { number: number as u32, producer, flow: &flows[number], measured_from: &borders[number] };
+        lines.push(line(&common, own, pool.clone(), out.clone(), spare)?);
+    }
+    drop(out);
+    let log = match &mut latency_file {
+        None => None,
+        Some(file) => Some(file.begin(clock.epoch_ns(0)).map_err(|source| cannot_write(folder, source))?),
+    };
+    let mut watch = Watch {
+        common: &common,
+        flows: &flows,
+        progress,
+        collector: Collector::new(spares, log),
+        errors: 0,
+        last: (0, 0),
+        drift_ns: clock.wall_drift_ns(),
+        clock_step_ns: 0,
+        outstanding_max: 0,
+    };
+    let (sent, delivered) = drive(&common, lines, &producers, &seconds, &mut watch)?;
+    let usage_at_end = Usage::now();
+    let Watch { collector, clock_step_ns, outstanding_max, .. } = watch;
+    let (seconds, latencies) = (collector.seconds, collector.latencies);
+
+    let findings = Findings { sent, delivered, latencies };
+    let facts = RunFacts {
+        spec,
+        in_effect: in_effect.clone(),
+        promise,
+        started,
+        window: &window,
+        error: halt.error().map(str::to_owned),
+        interrupted: halt.is_interrupted(),
+        usage_at_end,
+        queue_full: flows.iter().map(|flow| flow.queue_full.load(Ordering::Relaxed)).sum(),
+        outstanding_max,
+        clock_step_ns,
+        leader_changes: target.leader_changes(),
+    };
+    let report = report::assemble(facts, &findings);
+    let measured_from_s = window.begun().map_or(spec.warm_up.0.as_secs_f64(), |begin| begin.from_ns as f64 / 1e9);
+    write_json(folder, TIMELINE_FILE, &Timeline { schema: Default::default(), started, measured_from_s, seconds })?;
+    if let Some(file) = latency_file {
+        file.finish().map_err(|source| cannot_write(folder, source))?;
+    }
+    write_json(folder, LOAD_FILE, &report)?;
+    Ok(report)
+}
+
+/// What all producers of a run share.
+struct Common<'r> {
+    spec: &'r LoadSpec,
+    folder: &'r Path,
+    clock: Clock,
+    halt: &'r Halt<'r>,
+    window: &'r Window,
+    in_effect: &'r [Property],
+}
+
+/// What is one producer's.
+struct Own<'r> {
+    number: u32,
+    producer: &'r RawProducer,
+    flow: &'r Flow,
+    measured_from: &'r [AtomicU64],
+}
+
+/// The two threads of a producer.
+type Line<'r> = (Sender<'r>, Delivery<'r>);
+
+/// Prepares a producer's threads and its ledgers.
+fn line<'r>(
+    common: &Common<'r>,
+    own: Own<'r>,
+    pool: Pool,
+    seconds: mpsc::Sender<ProducerSecond>,
+    spare: Receiver<Box<crate::latency::Latencies>>,
+) -> Result<Line<'r>, LoadError> {
+    let spec = common.spec;
+    let identity = Identity { run: spec.run, producer: own.number, incarnation: INCARNATION };
+    let streams: Vec<StreamStart> = (0..spec.partitions)
+        .map(|partition| StreamStart { stream: stream_of(spec, own.number, partition), first_sequence: 0 })
+        .collect();
+    let (send_ledger, delivery_ledger) = if spec.verified {
+        let (send, delivery) = ackmark_ledger::create(common.folder, identity, &streams)?;
+        (Some(send), Some(delivery))
+    } else {
+        (None, None)
+    };
+    let (taker, giver) = match spec.schedule {
+        Schedule::Max => (None, None),
+        Schedule::Rate { .. } => {
+            let (taker, giver) = slab(spec.outstanding.0.clamp(1, 1 << 31) as usize);
+            (Some(taker), Some(giver))
+        }
+    };
+    let transactions = match spec.profile.transactions {
+        None => None,
+        Some(bounds) => {
+            let log = if spec.verified { Some(TransactionLog::create(common.folder, identity)?) } else { None };
+            let transaction_timeout =
+                properties::milliseconds(common.in_effect, "transaction.timeout.ms").unwrap_or(INIT_TIMEOUT);
+            let around = Surroundings {
+                producer: own.producer,
+                clock: common.clock,
+                flow: own.flow,
+                halt: common.halt,
+                transaction_timeout,
+                drain: spec.drain_timeout.0,
+                streams: streams.len(),
+            };
+            Some(Transactions::new(around, bounds, log))
+        }
+    };
+    let (reject, rejections) = mpsc::channel();
+    let delivery = Delivery {
+        producer: own.number,
+        clock: common.clock,
+        halt: common.halt,
+        window: common.window,
+        flow: own.flow,
+        measured_from: own.measured_from,
+        layout: pool.layout().clone(),
+        ledger: delivery_ledger,
+        stamps: giver,
+        rejections,
+        seconds,
+        spare,
+        statistics_interval: properties::milliseconds(common.in_effect, "statistics.interval.ms").unwrap_or_default(),
+    };
+    let sender = Sender {
+        number: own.number,
+        run: spec.run,
+        verified: spec.verified,
+        first_stream: stream_of(spec, own.number, 0),
+        partitions: spec.partitions,
+        clock: common.clock,
+        halt: common.halt,
+        window: common.window,
+        flow: own.flow,
+        measured_from: own.measured_from,
+        outlet: Outlet {
+            producer: own.producer,
+            topic: own.producer.topic(&spec.topic)?,
+            flow: own.flow,
+            halt: common.halt,
+            clock: common.clock,
+            give_up_ns: common.window.end_ns.saturating_add(spec.drain_timeout.0.as_nanos() as u64),
+            rejections: reject,
+        },
+        pool,
+        sequences: Sequences::new(streams.len(), send_ledger),
+        keys: KeySource::new(&spec.message.keys, own.number, spec.seed),
+        stamps: taker,
+        bounds: Bounds { messages: spec.outstanding.0, bytes: spec.outstanding_bytes.0 },
+        transactions,
+        drain: spec.drain_timeout.0,
+    };
+    Ok((sender, delivery))
+}
+
+/// Runs the threads to their end.
+fn drive<'r>(
+    common: &'r Common<'r>,
+    lines: Vec<Line<'r>>,
+    producers: &'r [RawProducer],
+    seconds: &Receiver<ProducerSecond>,
+    watch: &mut Watch<'_>,
+) -> Result<(Vec<Sent>, Vec<Delivered>), LoadError> {
+    let spec = common.spec;
+    thread::scope(|scope| {
+        let (mut senders, mut deliveries) = (Vec::new(), Vec::new());
+        let spawned = lines.into_iter().zip(producers).try_for_each(|((sender, delivery), producer)| {
+            let number = sender.number;
+            let flow = sender.flow;
+            let drain = spec.drain_timeout.0;
+            let name = |what: &str| format!("ackmark-{what}-{number}");
+            let schedule = match spec.schedule {
+                Schedule::Max => None,
+                Schedule::Rate { messages, arrivals } => {
+                    Some(schedule::Schedule::new(messages.as_f64(), arrivals, number, spec.producers, spec.seed))
+                }
+            };
+            let report = thread::Builder::new().name(name("report"));
+            deliveries.push(report.spawn_scoped(scope, move || delivery.run(producer, drain))?);
+            let send = thread::Builder::new().name(name("send"));
+            let sending = send.spawn_scoped(scope, move || match schedule {
+                None => sender.run_max(),
+                Some(schedule) => sender.run_rate(schedule),
+            });
+            // Without its sender the delivery thread would wait for ever.
+            if sending.is_err() {
+                flow.end_sending(0);
+            }
+            senders.push(sending?);
+            Ok(())
+        });
+        if let Err(source) = spawned {
+            common.halt.fail("a thread could not be started");
+            return Err(LoadError::Thread { source });
+        }
+        if let Err(source) = watch.follow(seconds) {
+            common.halt.fail(format!("the latency log cannot be written: {source}; free disk space"));
+            while seconds.recv().is_ok() {}
+        }
+        let sent = senders.into_iter().map(|thread| thread.join().expect("a send thread does not panic")).collect();
+        let delivered =
+            deliveries.into_iter().map(|thread| thread.join().expect("a delivery thread does not panic")).collect();
+        Ok((sent, delivered))
+    })
+}
+
+/// Follows a run: collects its seconds, watches the clock, tells how it goes.
+struct Watch<'a> {
+    common: &'a Common<'a>,
+    flows: &'a [Flow],
+    progress: &'a dyn Progress,
+    collector: Collector<'a>,
+    errors: u64,
+    /// Time and messages delivered at the last update.
+    last: (u64, u64),
+    drift_ns: i64,
+    clock_step_ns: u64,
+    outstanding_max: u64,
+}
+
+impl Watch<'_> {
+    /// Until every delivery thread has ended.
+    fn follow(&mut self, seconds: &Receiver<ProducerSecond>) -> std::io::Result<()> {
+        loop {
+            match seconds.recv_timeout(UPDATE_INTERVAL) {
+                Ok(part) => {
+                    self.errors += part.errors;
+                    self.outstanding_max = self.outstanding_max.max(part.outstanding);
+                    self.collector.take(part)?;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return (0..self.flows.len() as u32).try_for_each(|producer| self.collector.end(producer));
+                }
+            }
+            let now_ns = self.common.clock.now_ns();
+            if now_ns >= self.last.0 + UPDATE_INTERVAL.as_nanos() as u64 {
+                self.watch_clock();
+                self.tell(now_ns);
+            }
+        }
+    }
+
+    /// A step of the wall clock shows as a change of its distance from the monotonic clock.
+    fn watch_clock(&mut self) {
+        let drift_ns = self.common.clock.wall_drift_ns();
+        self.clock_step_ns = self.clock_step_ns.max(drift_ns.abs_diff(self.drift_ns));
+        self.drift_ns = drift_ns;
+    }
+
+    fn tell(&mut self, now_ns: u64) {
+        let sum = |of: fn(&Flow) -> u64| self.flows.iter().map(of).sum::<u64>();
+        let delivered = sum(|flow| flow.delivered.get().messages);
+        let second = self.collector.seconds.last();
+        let stage = if self.flows.iter().all(|flow| flow.ended_ns().is_some()) {
+            Stage::Draining
+        } else if self.common.window.begun().is_some() {
+            Stage::Measuring
+        } else {
+            Stage::WarmUp
+        };
+        self.progress.update(&Update {
+            stage,
+            elapsed: Duration::from_nanos(now_ns),
+            sent: sum(|flow| flow.sent.get().messages),
+            delivered,
+            rate_per_s: (delivered - self.last.1) as f64 * 1e9 / (now_ns - self.last.0) as f64,
+            errors: self.errors,
+            outstanding: sum(|flow| flow.outstanding().messages),
+            p50_us: second.and_then(|second| second.p50_us),
+            p99_us: second.and_then(|second| second.p99_us),
+        });
+        self.last = (now_ns, delivered);
+    }
+}
+
+fn prepare_folder(folder: &Path) -> Result<(), LoadError> {
+    std::fs::create_dir_all(folder).map_err(|source| cannot_write(folder, source))?;
+    if folder.join(MANIFEST_FILE).exists() {
+        return Err(LoadError::FolderUsed { path: folder.into() });
+    }
+    Ok(())
+}
+
+fn pool_plan(spec: &LoadSpec, in_effect: &[Property]) -> PoolPlan {
+    let spacing_ns = match spec.schedule {
+        Schedule::Max => 0,
+        Schedule::Rate { messages, .. } => (1e9 / messages.as_f64()) as u64,
+    };
+    let batch_bytes = properties::batch_bytes(in_effect) as usize;
+    PoolPlan { verified: spec.verified, batch_bytes, spacing_ns, seed: spec.seed }
+}
+
+fn create_producers(spec: &LoadSpec, asked: &[ClientProperties]) -> Result<Vec<RawProducer>, LoadError> {
+    asked
+        .iter()
+        .map(|properties| {
+            let producer = RawProducer::new(properties, LogSink::discard())?;
+            if spec.profile.transactions.is_some() {
+                init_transactions(&producer)?;
+            }
+            Ok(producer)
+        })
+        .collect()
+}
+
+/// A fresh cluster's coordinator is still loading at first: asked again within the bound.
+fn init_transactions(producer: &RawProducer) -> Result<(), LoadError> {
+    let start = std::time::Instant::now();
+    loop {
+        match producer.init_transactions(INIT_SLICE) {
+            Err(error) if error.retriable && start.elapsed() < INIT_TIMEOUT => {}
+            answered => return answered.map_err(LoadError::from),
+        }
+    }
+}
+
+fn manifest(
+    spec: &LoadSpec,
+    asked: &[ClientProperties],
+    in_effect: &[Property],
+    promise: &Promise,
+    target: &Target,
+) -> Manifest {
+    let producers = asked.iter().enumerate().map(|(number, properties)| ProducerEntry {
+        producer: number as u32,
+        transactional_id: properties.value("transactional.id").map(str::to_owned),
+        incarnations: if spec.verified { vec![INCARNATION] } else { Vec::new() },
+        streams: (0..spec.partitions)
+            .map(|partition| Stream { stream: stream_of(spec, number as u32, partition), topic: 0, partition })
+            .collect(),
+    });
+    Manifest {
+        schema: Default::default(),
+        run: spec.run,
+        started: Timestamp::now(),
+        bootstrap_servers: value(in_effect, "bootstrap.servers").unwrap_or_default().to_owned(),
+        cluster_id: target.cluster_id.clone(),
+        profile: report::redacted(spec).profile,
+        properties: in_effect.to_vec(),
+        promise: promise.clone(),
+        topics: vec![target.start.clone()],
+        producers: producers.collect(),
+        simulated: spec.simulated,
+    }
+}
+
+fn stream_of(spec: &LoadSpec, producer: u32, partition: u32) -> u32 {
+    producer * spec.partitions + partition
+}
+
+fn write_json(folder: &Path, name: &str, document: &impl serde::Serialize) -> Result<(), LoadError> {
+    let path = folder.join(name);
+    files::write_json(&path, document).map_err(|source| cannot_write(&path, source))
+}
+
+fn cannot_write(path: &Path, source: std::io::Error) -> LoadError {
+    LoadError::Write { path: path.into(), source }
+}

@@ -1,0 +1,438 @@
+//! The send thread of a producer: takes what is due, writes headers, hands runs to the client.
+//!
+//! Per message there is no allocation, lock or system call here; per run one clock reading, one store of
+//! the ledger's reserved mark and one call of the client. `max` sends as long as the bound on what is
+//! outstanding allows and then waits for reports; an open loop sleeps until the next intended time, never
+//! skips a message, and wakes at most every 50 µs, so it does not keep a processor busy that the brokers
+//! may share.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use ackmark_client::{ErrorCode, MessageBatch};
+use ackmark_ledger::{LedgerError, SendLedger};
+use ackmark_schema::record::Header;
+
+use crate::{
+    assign::{Assignment, Group},
+    clock::{Clock, wake_promptly},
+    flow::{Amount, Flow, Halt},
+    keys::KeySource,
+    opaque,
+    outlet::{Outlet, WAIT},
+    payload::Pool,
+    schedule::Schedule,
+    slab::{Stamp, Taker},
+    transactions::{TransactionTally, Transactions, TransactionsEnd},
+    window::Window,
+};
+
+/// Most messages that are handed over by one call.
+pub(crate) const RUN_MESSAGES_MAX: usize = 1_000;
+/// About the most bytes that are handed over by one call.
+const RUN_BYTES: u64 = 1 << 20;
+/// Shortest sleep in an open loop.
+const NAP_NS: u64 = 50_000;
+/// Longest sleep in an open loop.
+const SLEEP_NS: u64 = 20_000_000;
+/// A single wait for the last reports.
+const FLUSH_SLICE: Duration = Duration::from_millis(50);
+
+/// How much may be outstanding.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Messages.
+    pub(crate) messages: u64,
+    /// Value bytes.
+    pub(crate) bytes: u64,
+}
+
+impl Bounds {
+    /// Messages of one run: as many as fit several times into the bounds and into a call.
+    pub(crate) fn run_messages(&self, largest_value: usize) -> usize {
+        let largest = largest_value.max(1) as u64;
+        let by_bytes = RUN_BYTES.min(self.bytes / 8) / largest;
+        by_bytes.min(self.messages / 8).clamp(1, RUN_MESSAGES_MAX as u64) as usize
+    }
+}
+
+/// Sequences of the producer's streams, in the ledger when there is one.
+pub(crate) struct Sequences {
+    next: Vec<u64>,
+    ledger: Option<SendLedger>,
+}
+
+impl Sequences {
+    /// All streams begin at 0.
+    pub(crate) fn new(streams: usize, ledger: Option<SendLedger>) -> Self {
+        Self { next: vec![0; streams], ledger }
+    }
+
+    /// Reserves the next `n` of a stream; gives the first.
+    #[inline]
+    fn reserve(&mut self, slot: usize, n: u64) -> Result<u64, LedgerError> {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.reserve(slot, n)?;
+        }
+        let first = self.next[slot];
+        self.next[slot] = first + n;
+        Ok(first)
+    }
+}
+
+/// What a send thread is made of.
+pub(crate) struct Sender<'r> {
+    /// The producer's number.
+    pub(crate) number: u32,
+    /// The run in every header.
+    pub(crate) run: u32,
+    /// Whether messages carry a header.
+    pub(crate) verified: bool,
+    /// The stream id of partition 0.
+    pub(crate) first_stream: u32,
+    /// Partitions, as many as streams.
+    pub(crate) partitions: u32,
+    /// The run's clock.
+    pub(crate) clock: Clock,
+    /// The run's end for a reason.
+    pub(crate) halt: &'r Halt<'r>,
+    /// The measured part.
+    pub(crate) window: &'r Window,
+    /// Shared with the delivery thread.
+    pub(crate) flow: &'r Flow,
+    /// The first measured sequence of each stream.
+    pub(crate) measured_from: &'r [AtomicU64],
+    /// The way to the client.
+    pub(crate) outlet: Outlet<'r>,
+    /// Values.
+    pub(crate) pool: Pool,
+    /// Sequences.
+    pub(crate) sequences: Sequences,
+    /// Keys, if messages have them.
+    pub(crate) keys: Option<KeySource>,
+    /// Stamps, in an open loop.
+    pub(crate) stamps: Option<Taker>,
+    /// How much may be outstanding.
+    pub(crate) bounds: Bounds,
+    /// Transactions, if the profile has them.
+    pub(crate) transactions: Option<Transactions<'r>>,
+    /// Longest wait at the end.
+    pub(crate) drain: Duration,
+}
+
+/// What a send thread did.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    /// All messages.
+    pub(crate) total: Amount,
+    /// Measured ones.
+    pub(crate) measured: Amount,
+    /// When it ended.
+    pub(crate) ended_ns: u64,
+    /// Its transactions.
+    pub(crate) transactions: Option<TransactionTally>,
+}
+
+impl Sender<'_> {
+    /// Sends as fast as the bounds allow until the window or the run ends.
+    pub(crate) fn run_max(self) -> Sent {
+        self.run(|line| line.run_max(), true)
+    }
+
+    /// Sends by a schedule.
+    pub(crate) fn run_rate(self, mut schedule: Schedule) -> Sent {
+        wake_promptly();
+        self.run(|line| line.run_rate(&mut schedule), false)
+    }
+
+    fn run(self, send: impl FnOnce(&mut Line<'_>) -> Result<(), TransactionsEnd>, flush: bool) -> Sent {
+        self.flow.register_sender();
+        let (flow, clock, halt) = (self.flow, self.clock, self.halt);
+        let mut line = Line::new(self);
+        let result = send(&mut line).and_then(|()| line.end_transaction());
+        if let Err(error) = result {
+            halt.fail(error.to_string());
+        }
+        let ended_ns = clock.now_ns();
+        flow.end_sending(ended_ns);
+        if flush {
+            line.flush(ended_ns);
+        }
+        Sent {
+            total: line.sent,
+            measured: line.measured,
+            ended_ns,
+            transactions: line.parts.transactions.map(Transactions::into_tally),
+        }
+    }
+}
+
+/// A send thread at work.
+struct Line<'r> {
+    parts: Sender<'r>,
+    assignment: Assignment,
+    /// Intended times of the chunk at hand.
+    intended: Vec<u64>,
+    /// The reusable array of messages.
+    spare: Option<MessageBatch<'static>>,
+    chunk: usize,
+    largest: u64,
+    turn: u32,
+    measuring: bool,
+    sent: Amount,
+    measured: Amount,
+}
+
+impl<'r> Line<'r> {
+    fn new(parts: Sender<'r>) -> Self {
+        let largest = parts.pool.layout().largest();
+        let chunk = parts.bounds.run_messages(largest);
+        Self {
+            assignment: Assignment::new(chunk, parts.partitions),
+            intended: Vec::with_capacity(chunk),
+            spare: Some(MessageBatch::new(chunk)),
+            chunk,
+            largest: largest as u64,
+            // Producers begin at different partitions.
+            turn: parts.number % parts.partitions,
+            measuring: false,
+            sent: Amount::default(),
+            measured: Amount::default(),
+            parts,
+        }
+    }
+
+    fn run_max(&mut self) -> Result<(), TransactionsEnd> {
+        while !self.parts.halt.is_raised() {
+            let now_ns = self.parts.clock.now_ns();
+            if now_ns >= self.parts.window.end_ns {
+                break;
+            }
+            if !self.measuring && now_ns >= self.parts.window.warm_up_ns {
+                self.begin_measuring()?;
+                continue;
+            }
+            if self.end_due_transaction(now_ns)? {
+                continue;
+            }
+            let most = self.chunk_room();
+            if self.room() < most {
+                self.wait_for_room();
+                continue;
+            }
+            let n = if self.measuring { self.parts.window.claim(most) } else { most };
+            if n == 0 {
+                break;
+            }
+            self.intended.clear();
+            self.intended.resize(n as usize, now_ns);
+            self.send_chunk(now_ns)?;
+        }
+        Ok(())
+    }
+
+    fn run_rate(&mut self, schedule: &mut Schedule) -> Result<(), TransactionsEnd> {
+        let (warm_up_ns, end_ns) = (self.parts.window.warm_up_ns, self.parts.window.end_ns);
+        // What is late is sent after the end too, but not for ever.
+        let give_up_ns = self.parts.outlet.give_up_ns;
+        while !self.parts.halt.is_raised() {
+            let (now_ns, next_ns) = (self.parts.clock.now_ns(), schedule.next_ns());
+            if next_ns >= end_ns || now_ns > give_up_ns {
+                break;
+            }
+            if self.end_due_transaction(now_ns)? {
+                continue;
+            }
+            if next_ns > now_ns {
+                self.sleep(now_ns, next_ns);
+                continue;
+            }
+            if !self.measuring && next_ns >= warm_up_ns {
+                self.begin_measuring()?;
+                continue;
+            }
+            let most = self.room().min(self.chunk_room());
+            if most == 0 {
+                self.wait_for_room();
+                continue;
+            }
+            let border_ns = if self.measuring { end_ns } else { warm_up_ns };
+            schedule.take_due(now_ns, border_ns, most as usize, &mut self.intended);
+            let due = self.intended.len() as u64;
+            let claimed = if self.measuring { self.parts.window.claim(due) } else { due };
+            self.intended.truncate(claimed as usize);
+            if claimed > 0 {
+                self.send_chunk(now_ns)?;
+            }
+            if claimed < due {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sleeps until the next message or the end of the open transaction.
+    fn sleep(&self, now_ns: u64, next_ns: u64) {
+        let ends_ns = self.parts.transactions.as_ref().and_then(Transactions::ends_at_ns).unwrap_or(u64::MAX);
+        let until_ns = next_ns.min(ends_ns).min(now_ns + SLEEP_NS).max(now_ns + NAP_NS);
+        self.parts.clock.sleep_until(until_ns);
+    }
+
+    /// From here on messages are measured. No transaction lies across this point.
+    fn begin_measuring(&mut self) -> Result<(), TransactionsEnd> {
+        let from_ns = if self.parts.transactions.is_some() {
+            self.end_transaction()?;
+            self.parts.clock.now_ns()
+        } else {
+            self.parts.window.warm_up_ns
+        };
+        for (from, next) in self.parts.measured_from.iter().zip(&self.parts.sequences.next) {
+            from.store(*next, Ordering::Relaxed);
+        }
+        self.measuring = true;
+        self.parts.window.begin(from_ns);
+        Ok(())
+    }
+
+    /// Messages of the next chunk, at most.
+    fn chunk_room(&self) -> u64 {
+        let transaction = self.parts.transactions.as_ref().map_or(u64::MAX, Transactions::room);
+        (self.chunk as u64).min(transaction)
+    }
+
+    /// Messages that may be sent now without exceeding what may be outstanding.
+    fn room(&mut self) -> u64 {
+        let outstanding = self.parts.flow.outstanding();
+        let free = self.parts.bounds.bytes.saturating_sub(outstanding.bytes) / self.largest.max(1);
+        // A message that is larger than the bound goes alone.
+        let by_bytes = if outstanding.messages == 0 { free.max(1) } else { free };
+        let by_messages = match &mut self.parts.stamps {
+            Some(stamps) => stamps.available(),
+            None => self.parts.bounds.messages.saturating_sub(outstanding.messages),
+        };
+        by_bytes.min(by_messages)
+    }
+
+    fn wait_for_room(&self) {
+        self.parts.flow.count_queue_full();
+        self.parts.flow.wait_for_reports(WAIT);
+    }
+
+    fn end_due_transaction(&mut self, now_ns: u64) -> Result<bool, TransactionsEnd> {
+        let due = self.parts.transactions.as_ref().is_some_and(|transactions| transactions.is_due(now_ns));
+        if due {
+            self.end_transaction()?;
+        }
+        Ok(due)
+    }
+
+    fn end_transaction(&mut self) -> Result<(), TransactionsEnd> {
+        let measured = self.measuring;
+        self.parts.transactions.as_mut().map_or(Ok(()), |transactions| transactions.end(measured))
+    }
+
+    /// Sends the messages whose intended times are at hand.
+    fn send_chunk(&mut self, now_ns: u64) -> Result<(), TransactionsEnd> {
+        if let Some(transactions) = &mut self.parts.transactions {
+            transactions.begin()?;
+        }
+        let n = self.intended.len();
+        match &mut self.parts.keys {
+            Some(keys) => self.assignment.by_key(keys, n),
+            None => {
+                self.assignment.to_one(self.turn, n);
+                self.turn = if self.turn + 1 == self.parts.partitions { 0 } else { self.turn + 1 };
+            }
+        }
+        for at in 0..self.assignment.groups().len() {
+            self.send_group(self.assignment.groups()[at], now_ns)?;
+        }
+        Ok(())
+    }
+
+    /// Sends a chunk's messages to one partition.
+    fn send_group(&mut self, group: Group, now_ns: u64) -> Result<(), TransactionsEnd> {
+        let slot = group.partition as usize;
+        let stream = self.parts.first_stream + group.partition;
+        let members = self.assignment.members(group);
+        let n = members.len() as u64;
+        let first = self.parts.sequences.reserve(slot, n)?;
+        if let Some(transactions) = &mut self.parts.transactions {
+            transactions.enter(slot, stream, first, n)?;
+        }
+        let amount = Amount { messages: n, bytes: self.parts.pool.layout().bytes(slot, first, n) };
+        self.sent += amount;
+        if self.measuring {
+            self.measured += amount;
+        }
+        self.parts.flow.sent.add(amount);
+
+        let transaction = self.parts.transactions.as_ref().map_or(0, Transactions::number);
+        let mut header = Header {
+            run: self.parts.run,
+            stream,
+            sequence: first,
+            attempt: 0,
+            incarnation: 0,
+            transaction,
+            intended_ns: 0,
+            send_delay_us: 0,
+            sentinel: false,
+            source: None,
+        };
+        let mut spare = self.spare.take().unwrap_or_else(|| MessageBatch::new(self.chunk));
+        let (mut done, mut refused) = (0, None);
+        while done < members.len() {
+            let index = self.parts.pool.layout().index(slot, header.sequence);
+            let count = (members.len() - done).min(self.parts.pool.layout().len() - index);
+            let mut batch = spare.recycle();
+            for ((value, checksum), position) in
+                self.parts.pool.values_mut(index, count).zip(&members[done..done + count])
+            {
+                let intended_ns = self.intended[*position as usize];
+                let message = opaque::pack(slot, header.sequence);
+                if self.parts.verified {
+                    header.intended_ns = self.parts.clock.epoch_ns(intended_ns);
+                    header.send_delay_us = ((now_ns - intended_ns) / 1_000).min(u32::MAX.into()) as u32;
+                    header.encode(value, checksum);
+                }
+                let opaque = match &mut self.parts.stamps {
+                    Some(stamps) => stamps.take(Stamp { message, intended_ns, sent_ns: now_ns }),
+                    None => message,
+                };
+                batch.push(value, self.assignment.key(*position), opaque);
+                header.sequence += 1;
+            }
+            done += count;
+            if let Some(code) = self.parts.outlet.hand_over(group.partition, &mut batch) {
+                refused = Some(code);
+            }
+            spare = batch.recycle();
+        }
+        self.spare = Some(spare);
+        refused.map_or(Ok(()), |code| self.take_refusal(code))
+    }
+
+    /// The client refused messages for a reason that is not theirs alone.
+    #[cold]
+    fn take_refusal(&mut self, code: ErrorCode) -> Result<(), TransactionsEnd> {
+        if self.parts.transactions.is_some() && code != ErrorCode::FATAL {
+            // Its end finds out what is wrong and aborts it.
+            return self.end_transaction();
+        }
+        let reason = format!("the client refuses messages: {code}: {}; {}", code.description(), code.cure());
+        self.parts.halt.fail(reason);
+        Ok(())
+    }
+
+    /// Sends what lingers and waits for the last reports, within the bound.
+    fn flush(&self, ended_ns: u64) {
+        let deadline_ns = ended_ns.saturating_add(self.parts.drain.as_nanos() as u64);
+        while self.parts.flow.outstanding().messages > 0
+            && !self.parts.outlet.producer.flush(FLUSH_SLICE)
+            && self.parts.clock.now_ns() < deadline_ns
+        {}
+    }
+}

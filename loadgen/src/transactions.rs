@@ -1,0 +1,306 @@
+//! Transactions of one producer: begun with the first message, ended by time or by count.
+//!
+//! Each step is in the ledger's transaction log before it is asked for. Flush and commit are timed apart:
+//! the flush drains what is outstanding and is the larger part. What may be asked again is asked again
+//! until the bound; what must be aborted is aborted and a new transaction begins; five aborts in a row or
+//! an unknown fate end the run.
+
+use std::time::Duration;
+
+use ackmark_client::{RawProducer, TransactionError};
+use ackmark_ledger::{LedgerError, TransactionLog};
+use ackmark_schema::profile::Transactions as Bounds;
+use hdrhistogram::Histogram;
+use thiserror::Error;
+
+use crate::{
+    clock::Clock,
+    flow::{Amount, Flow, Halt},
+    latency::{histogram, record_ns},
+};
+
+/// Aborts in a row that end the run.
+const ABORTS_MAX: u32 = 5;
+/// A single wait within a step, so that an interruption is seen.
+const SLICE: Duration = Duration::from_millis(200);
+/// Time for a step beyond what the transaction itself may take.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// Why transactions cannot go on.
+#[derive(Debug, Error)]
+pub(crate) enum TransactionsEnd {
+    /// The ledger cannot be written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A step failed for good.
+    #[error(transparent)]
+    Step(#[from] TransactionError),
+    /// Too many aborts.
+    #[error("{ABORTS_MAX} transactions in a row were aborted, the last one because: {reason}")]
+    Aborts {
+        /// Why the last one was.
+        reason: String,
+    },
+}
+
+/// What became of a producer's transactions.
+#[derive(Debug)]
+pub(crate) struct TransactionTally {
+    /// Committed, aborted, asked to commit with an unknown fate.
+    pub(crate) committed: u64,
+    pub(crate) aborted: u64,
+    pub(crate) indeterminate: u64,
+    /// Messages of the committed ones.
+    pub(crate) messages: u64,
+    /// Delivered in transactions that were committed in the measured part.
+    pub(crate) measured: Amount,
+    /// Times of those committed in the measured part.
+    pub(crate) begin_to_committed: Histogram<u64>,
+    pub(crate) flush: Histogram<u64>,
+    pub(crate) commit: Histogram<u64>,
+    /// Time in which nothing could be sent, in the measured part.
+    pub(crate) stalled_ns: u64,
+    /// When the last one ended.
+    pub(crate) last_end_ns: u64,
+}
+
+impl TransactionTally {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            committed: 0,
+            aborted: 0,
+            indeterminate: 0,
+            messages: 0,
+            measured: Amount::default(),
+            begin_to_committed: histogram(),
+            flush: histogram(),
+            commit: histogram(),
+            stalled_ns: 0,
+            last_end_ns: 0,
+        }
+    }
+}
+
+/// A transaction that is open.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    begun_ns: u64,
+    messages: u64,
+    /// Delivered by this producer before it.
+    delivered: Amount,
+}
+
+/// A producer's transactions.
+pub(crate) struct Transactions<'r> {
+    producer: &'r RawProducer,
+    clock: Clock,
+    flow: &'r Flow,
+    halt: &'r Halt<'r>,
+    bounds: Bounds,
+    /// Longest time for a step.
+    step_timeout: Duration,
+    /// Longest time for a step once the run is interrupted.
+    drain: Duration,
+    log: Option<TransactionLog>,
+    number: u32,
+    /// The last transaction that each stream was in.
+    member_of: Vec<u32>,
+    open: Option<Open>,
+    aborts_in_row: u32,
+    tally: TransactionTally,
+}
+
+/// What a step needs from a run.
+pub(crate) struct Surroundings<'r> {
+    /// The producer, whose transactions are initialised.
+    pub(crate) producer: &'r RawProducer,
+    /// The run's clock.
+    pub(crate) clock: Clock,
+    /// The producer's counters.
+    pub(crate) flow: &'r Flow,
+    /// The run's end for a reason.
+    pub(crate) halt: &'r Halt<'r>,
+    /// `transaction.timeout.ms` in effect.
+    pub(crate) transaction_timeout: Duration,
+    /// Longest wait at the end of the run.
+    pub(crate) drain: Duration,
+    /// Streams of the producer.
+    pub(crate) streams: usize,
+}
+
+impl<'r> Transactions<'r> {
+    /// None is begun yet.
+    pub(crate) fn new(around: Surroundings<'r>, bounds: Bounds, log: Option<TransactionLog>) -> Self {
+        Self {
+            producer: around.producer,
+            clock: around.clock,
+            flow: around.flow,
+            halt: around.halt,
+            bounds,
+            step_timeout: around.transaction_timeout + GRACE,
+            drain: around.drain,
+            log,
+            number: 0,
+            member_of: vec![0; around.streams],
+            open: None,
+            aborts_in_row: 0,
+            tally: TransactionTally::new(),
+        }
+    }
+
+    /// The number of the open transaction.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Whether one is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// When the open one is to be ended by time.
+    pub(crate) fn ends_at_ns(&self) -> Option<u64> {
+        Some(self.open?.begun_ns + self.bounds.duration?.0.as_nanos() as u64)
+    }
+
+    /// Whether the open one has reached a bound.
+    pub(crate) fn is_due(&self, now_ns: u64) -> bool {
+        self.ends_at_ns().is_some_and(|at_ns| now_ns >= at_ns) || (self.is_open() && self.room() == 0)
+    }
+
+    /// Messages that the open one, or the next, still takes.
+    pub(crate) fn room(&self) -> u64 {
+        let sent = self.open.map_or(0, |open| open.messages);
+        self.bounds.messages.map_or(u64::MAX, |most| most.0.saturating_sub(sent))
+    }
+
+    /// Begins one unless one is open.
+    pub(crate) fn begin(&mut self) -> Result<(), TransactionsEnd> {
+        if self.is_open() {
+            return Ok(());
+        }
+        let begun_ns = self.clock.now_ns();
+        self.number += 1;
+        if let Some(log) = &mut self.log {
+            log.begin(self.number, self.clock.epoch_ns(begun_ns))?;
+        }
+        self.producer.begin_transaction()?;
+        self.open = Some(Open { begun_ns, messages: 0, delivered: self.flow.delivered.get() });
+        Ok(())
+    }
+
+    /// Messages of a stream are about to be handed over, from a sequence on.
+    pub(crate) fn enter(&mut self, slot: usize, stream: u32, first: u64, n: u64) -> Result<(), TransactionsEnd> {
+        if let Some(open) = &mut self.open {
+            open.messages += n;
+        }
+        if self.member_of[slot] != self.number {
+            self.member_of[slot] = self.number;
+            if let Some(log) = &mut self.log {
+                log.member(stream, first)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the open one, if one is: by a commit if that can be. `measured` says where its figures belong.
+    pub(crate) fn end(&mut self, measured: bool) -> Result<(), TransactionsEnd> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let from_ns = self.clock.now_ns();
+        let result = self.flush_and_commit(open, from_ns, measured);
+        let end_ns = self.clock.now_ns();
+        self.tally.last_end_ns = end_ns;
+        if measured {
+            self.tally.stalled_ns += end_ns - from_ns;
+        }
+        result
+    }
+
+    /// The tally at the end.
+    pub(crate) fn into_tally(self) -> TransactionTally {
+        self.tally
+    }
+
+    fn flush_and_commit(&mut self, open: Open, from_ns: u64, measured: bool) -> Result<(), TransactionsEnd> {
+        if !self.flush(from_ns) {
+            return self.abort("what was outstanding could not be delivered in time");
+        }
+        let flushed_ns = self.clock.now_ns();
+        if let Some(log) = &mut self.log {
+            log.intent_commit(self.clock.epoch_ns(flushed_ns))?;
+        }
+        match self.until_answered(|producer| producer.commit_transaction(SLICE)) {
+            Ok(()) => {}
+            Err(error) if error.requires_abort && !error.fatal => return self.abort(&error.to_string()),
+            Err(error) => {
+                self.tally.indeterminate += 1;
+                return Err(error.into());
+            }
+        }
+        let committed_ns = self.clock.now_ns();
+        if let Some(log) = &mut self.log {
+            log.committed(self.clock.epoch_ns(committed_ns))?;
+        }
+        self.aborts_in_row = 0;
+        self.tally.committed += 1;
+        self.tally.messages += open.messages;
+        if measured {
+            self.tally.measured += self.flow.delivered.get() - open.delivered;
+            record_ns(&mut self.tally.begin_to_committed, committed_ns - open.begun_ns);
+            record_ns(&mut self.tally.flush, flushed_ns - from_ns);
+            record_ns(&mut self.tally.commit, committed_ns - flushed_ns);
+        }
+        Ok(())
+    }
+
+    /// Drains what is outstanding; false when the time is up.
+    fn flush(&self, from_ns: u64) -> bool {
+        while !self.producer.flush(SLICE) {
+            let waited = Duration::from_nanos(self.clock.now_ns() - from_ns);
+            if waited > self.patience() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn abort(&mut self, reason: &str) -> Result<(), TransactionsEnd> {
+        if let Some(log) = &mut self.log {
+            log.intent_abort(self.clock.epoch_ns(self.clock.now_ns()))?;
+        }
+        self.tally.aborted += 1;
+        self.until_answered(|producer| producer.abort_transaction(SLICE))?;
+        if let Some(log) = &mut self.log {
+            log.aborted(self.clock.epoch_ns(self.clock.now_ns()))?;
+        }
+        self.aborts_in_row += 1;
+        if self.aborts_in_row >= ABORTS_MAX {
+            return Err(TransactionsEnd::Aborts { reason: reason.into() });
+        }
+        Ok(())
+    }
+
+    /// Makes a call again while it may be made again, within the bound.
+    fn until_answered(
+        &self,
+        mut step: impl FnMut(&RawProducer) -> Result<(), TransactionError>,
+    ) -> Result<(), TransactionError> {
+        let from_ns = self.clock.now_ns();
+        loop {
+            match step(self.producer) {
+                Err(error) if error.retriable && !error.fatal && !error.requires_abort => {
+                    if Duration::from_nanos(self.clock.now_ns() - from_ns) > self.patience() {
+                        return Err(error);
+                    }
+                }
+                answered => return answered,
+            }
+        }
+    }
+
+    /// Longest time for a step now.
+    fn patience(&self) -> Duration {
+        if self.halt.is_interrupted() { self.drain.min(self.step_timeout) } else { self.step_timeout }
+    }
+}

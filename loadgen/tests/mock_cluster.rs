@@ -1,0 +1,578 @@
+//! Whole loads against librdkafka's mock cluster: what does not depend on a broker's guarantees.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use ackmark_client::{
+    BatchConsumer, ClientProperties, DeliveryBatch, ErrorCode, EventSink, Fetched, LogSink, MessageBatch, MockCluster,
+    RawProducer, StartOffset, fast_read_properties, mock::API_PRODUCE,
+};
+use ackmark_ledger::{Fate, LedgerReader, State};
+use ackmark_loadgen::{LATENCY_FILE, LoadError, Progress, Stage, Update, run};
+use ackmark_schema::{
+    latency::LatencySummary,
+    load_spec::{LoadSpec, Schedule},
+    manifest::{MANIFEST_FILE, Manifest},
+    profile::{self, Transactions},
+    properties::{Origin, Property},
+    record::{Decoded, Header},
+    report::{
+        Ending,
+        load::{LOAD_FILE, LoadReport},
+        timeline::{Second, TIMELINE_FILE, Timeline},
+    },
+    scenario::{Arrivals, Keys, LogNormalSize, Message, Payload, Size},
+    text::from_json,
+    units::{Bytes, Count, Rate, Span},
+};
+use tempfile::TempDir;
+
+const TOPIC: &str = "load";
+const PARTITIONS: u32 = 3;
+
+fn cluster() -> MockCluster {
+    let cluster = MockCluster::start(3).unwrap();
+    cluster.create_topic(TOPIC, PARTITIONS as i32, 3).unwrap();
+    cluster
+}
+
+fn property(name: &str, value: &str) -> Property {
+    Property { name: name.into(), value: value.into(), origin: Origin::Flag }
+}
+
+fn spec(cluster: &MockCluster, profile: &str) -> LoadSpec {
+    LoadSpec {
+        schema: Default::default(),
+        run: 0xace,
+        profile: profile::built_in().into_iter().find(|known| known.name == profile).unwrap(),
+        properties: vec![property("bootstrap.servers", cluster.bootstrap_servers())],
+        topic: TOPIC.into(),
+        partitions: PARTITIONS,
+        message: Message { size: Size::Fixed(Bytes(100)), payload: Payload::Random, keys: Keys::None },
+        producers: 1,
+        outstanding: Count(20_000),
+        outstanding_bytes: Bytes(64 << 20),
+        schedule: Schedule::Max,
+        warm_up: Span(Duration::ZERO),
+        duration: Span(Duration::from_secs(30)),
+        messages: None,
+        drain_timeout: Span(Duration::from_secs(20)),
+        seed: 42,
+        verified: true,
+        simulated: true,
+    }
+}
+
+fn rate(messages: f64, arrivals: Arrivals) -> Schedule {
+    Schedule::Rate { messages: Rate::per_second(messages).unwrap(), arrivals }
+}
+
+/// A load that has run, with its files read back.
+struct Loaded {
+    report: LoadReport,
+    manifest: Manifest,
+    timeline: Timeline,
+    ledger: LedgerReader,
+    folder: TempDir,
+}
+
+fn load(spec: &LoadSpec) -> Loaded {
+    load_until(spec, &(), &AtomicBool::new(false))
+}
+
+fn load_until(spec: &LoadSpec, progress: &dyn Progress, stop: &AtomicBool) -> Loaded {
+    let folder = tempfile::tempdir().unwrap();
+    let report = run(spec, folder.path(), progress, stop).unwrap();
+    let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let manifest: Manifest = from_json(MANIFEST_FILE, &text(MANIFEST_FILE)).unwrap();
+    assert_eq!(from_json::<LoadReport>(LOAD_FILE, &text(LOAD_FILE)).unwrap(), report);
+    for (name, schema) in [(LOAD_FILE, "load"), (TIMELINE_FILE, "timeline"), (MANIFEST_FILE, "manifest")] {
+        let path = format!("{}/../schema/json/{schema}.schema.json", env!("CARGO_MANIFEST_DIR"));
+        let schema: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let document: serde_json::Value = serde_json::from_str(&text(name)).unwrap();
+        let found = jsonschema::validate(&schema, &document);
+        assert!(found.is_ok(), "{name}: {found:?}");
+    }
+    for left in std::fs::read_dir(folder.path()).unwrap() {
+        let name = left.unwrap().file_name().into_string().unwrap();
+        assert!(!name.starts_with('.'), "{name} was left behind");
+    }
+    let timeline = from_json(TIMELINE_FILE, &text(TIMELINE_FILE)).unwrap();
+    let ledger = LedgerReader::open(folder.path(), &manifest).unwrap();
+    Loaded { report, manifest, timeline, ledger, folder }
+}
+
+impl Loaded {
+    /// Messages of the ledger in a state.
+    fn in_state(&self, wanted: State) -> u64 {
+        let runs = self.ledger.streams().flat_map(|stream| stream.runs());
+        runs.filter(|(_, state)| *state == wanted).map(|(range, _)| range.end - range.start).sum()
+    }
+
+    /// What holds for every load: report, ledger and timeline tell the same.
+    fn check(&self) {
+        let total = self.report.total;
+        assert_eq!(total.sent, total.acknowledged + total.failed + total.indeterminate + total.open);
+        let states = [State::Acknowledged, State::Failed, State::Indeterminate, State::Open];
+        let counted = [total.acknowledged, total.failed, total.indeterminate, total.open];
+        if self.report.spec.verified {
+            assert_eq!(states.map(|state| self.in_state(state)), counted);
+        }
+        let sum = |of: fn(&Second) -> u64| self.timeline.seconds.iter().map(of).sum::<u64>();
+        assert_eq!(sum(|second| second.sent), total.sent);
+        assert_eq!(sum(|second| second.errors), self.report.errors.iter().map(|error| error.count).sum::<u64>());
+        assert_eq!(sum(|second| second.delivered + second.errors), total.sent - total.open);
+        assert_eq!(self.timeline.seconds.last().unwrap().outstanding, total.open);
+        for (at, second) in self.timeline.seconds.iter().enumerate() {
+            assert!((second.from_s - at as f64).abs() < 1e-9 && second.length_s <= 1.0);
+        }
+    }
+}
+
+/// Every message of the topic: its partition, key and header, in order within its partition.
+fn read_all(cluster: &MockCluster, count: u64) -> Vec<(u32, Option<Vec<u8>>, Header)> {
+    let mut properties = fast_read_properties();
+    properties.merge(&ClientProperties::with_bootstrap(cluster.bootstrap_servers(), Origin::Flag));
+    let mut consumer = BatchConsumer::new(&properties, LogSink::discard()).unwrap();
+    for partition in 0..PARTITIONS as i32 {
+        consumer.assign(TOPIC, partition, StartOffset::Beginning).unwrap();
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut found = Vec::new();
+    while (found.len() as u64) < count {
+        assert!(Instant::now() < deadline, "all messages are read in time: {} of {count}", found.len());
+        for entry in consumer.poll_batch(Duration::from_millis(50)).iter() {
+            if let Fetched::Record(record) = entry {
+                let Decoded::Ours(header) = Header::decode(record.value().unwrap()) else { panic!("not ours") };
+                found.push((record.partition() as u32, record.key().map(<[u8]>::to_vec), header));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn as_fast_as_possible_every_message_is_sent_once_and_acknowledged() {
+    let cluster = cluster();
+    let loaded = load(&LoadSpec { messages: Some(Count(50_000)), ..spec(&cluster, "all-acks") });
+    loaded.check();
+    let report = &loaded.report;
+    assert_eq!((report.ending, report.error.as_deref()), (Ending::Completed, None));
+    assert_eq!((report.total.sent, report.total.acknowledged), (50_000, 50_000));
+    assert_eq!((report.total.value_bytes, report.measured.delivered), (5_000_000, 50_000));
+    assert_eq!(report.measured.counts, report.total);
+    assert!(report.provocations.is_none(), "{:?}", report.provocations);
+    assert!(report.latency_intended.is_none() && !loaded.folder.path().join(LATENCY_FILE).exists());
+    assert!(report.measured.delivered_per_s > 0.0 && report.measured.cpu.total_s() > 0.0);
+    assert!((report.measured.delivered_per_s * report.measured.duration_s - 50_000.0).abs() < 1.0);
+
+    let mut next = [0_u64; PARTITIONS as usize];
+    for (partition, key, header) in read_all(&cluster, 50_000) {
+        assert_eq!((header.run, header.stream, header.transaction, key), (0xace, partition, 0, None));
+        assert_eq!(header.sequence, next[partition as usize], "in order, without a gap");
+        next[partition as usize] += 1;
+    }
+    assert!(next.iter().all(|sent| (15_000..19_000).contains(sent)), "partitions take turns: {next:?}");
+    assert_eq!(next.iter().sum::<u64>(), 50_000);
+    assert_eq!(loaded.manifest.topics[0].start_offsets, [0, 0, 0]);
+}
+
+#[test]
+fn an_open_loop_sends_every_message_of_its_schedule_and_times_it_from_when_it_was_due() {
+    let cluster = cluster();
+    for arrivals in [Arrivals::Constant, Arrivals::Poisson] {
+        let loaded = load(&LoadSpec {
+            schedule: rate(4_000.0, arrivals),
+            producers: 2,
+            warm_up: Span(Duration::from_millis(500)),
+            duration: Span(Duration::from_millis(1_500)),
+            ..spec(&cluster, "all-acks")
+        });
+        loaded.check();
+        let (total, measured) = (loaded.report.total, loaded.report.measured);
+        assert_eq!(total.acknowledged, total.sent);
+        match arrivals {
+            Arrivals::Constant => assert_eq!((total.sent, measured.counts.sent), (8_000, 6_000)),
+            // Four standard deviations.
+            Arrivals::Poisson => assert!((total.sent as f64 - 8_000.0).abs() < 4.0 * 8_000_f64.sqrt()),
+        }
+        assert_eq!(measured.offered_per_s, Some(4_000.0));
+        let intended = loaded.report.latency_intended.as_ref().unwrap();
+        let send = loaded.report.latency_send.as_ref().unwrap();
+        assert_eq!((intended.count, send.count), (measured.counts.sent, measured.counts.sent));
+        assert_eq!(loaded.report.generator.schedule_lag.as_ref().unwrap().count, measured.counts.sent);
+        assert!(intended.max_us >= send.max_us && intended.at(50.0).unwrap().value_us.is_some());
+        assert!(loaded.timeline.seconds.iter().any(|second| second.p99_us.is_some()));
+        assert!((loaded.timeline.measured_from_s - 0.5).abs() < 1e-9);
+        let log = std::fs::read_to_string(loaded.folder.path().join(LATENCY_FILE)).unwrap();
+        assert!(log.contains("Tag=intended") && log.contains("Tag=send"));
+    }
+}
+
+#[test]
+fn intended_times_in_the_log_are_those_of_the_schedule() {
+    let cluster = cluster();
+    let messages = 1_000;
+    load(&LoadSpec {
+        schedule: rate(1_000.0, Arrivals::Constant),
+        messages: Some(Count(messages)),
+        ..spec(&cluster, "idempotent")
+    });
+    let mut intended: Vec<u64> = read_all(&cluster, messages).iter().map(|(_, _, header)| header.intended_ns).collect();
+    intended.sort_unstable();
+    for (at, two) in intended.windows(2).enumerate() {
+        assert_eq!(two[1] - two[0], 1_000_000, "message {at}");
+    }
+}
+
+#[test]
+fn latency_counts_from_the_intended_time_when_the_cluster_is_slow() {
+    let cluster = cluster();
+    cluster.set_round_trip(Duration::from_millis(400));
+    let loaded = load(&LoadSpec {
+        schedule: rate(2_000.0, Arrivals::Constant),
+        duration: Span(Duration::from_secs(1)),
+        // A quarter of a second's messages: the open loop has to wait for reports.
+        outstanding: Count(500),
+        ..spec(&cluster, "all-acks")
+    });
+    loaded.check();
+    assert_eq!(loaded.report.total.acknowledged, 2_000, "none is skipped");
+    assert!(loaded.report.generator.queue_full > 0);
+    let p90 = |summary: &Option<LatencySummary>| summary.as_ref().unwrap().at(90.0).unwrap().value_us.unwrap();
+    let (intended, send) = (p90(&loaded.report.latency_intended), p90(&loaded.report.latency_send));
+    let lag = p90(&loaded.report.generator.schedule_lag);
+    assert!(send >= 400_000, "{send}");
+    assert!(intended > send + 200_000 && lag > 200_000, "{intended} {send} {lag}");
+}
+
+#[test]
+fn acks_0_acknowledges_nothing_and_is_delivered_all_the_same() {
+    let cluster = cluster();
+    let loaded = load(&LoadSpec { messages: Some(Count(10_000)), ..spec(&cluster, "at-most-once") });
+    loaded.check();
+    let total = loaded.report.total;
+    assert_eq!((total.sent, total.acknowledged, total.indeterminate), (10_000, 0, 10_000));
+    assert_eq!(loaded.report.measured.delivered, 10_000);
+    assert!(!loaded.report.latency_is_acknowledgement && loaded.report.errors.is_empty());
+}
+
+#[test]
+fn transactions_end_by_count_and_by_time_and_hold_every_message() {
+    let cluster = cluster();
+    let by_count = Transactions { duration: None, messages: Some(Count(1_500)) };
+    let by_time = Transactions { duration: Some(Span(Duration::from_millis(50))), messages: None };
+    for (schedule, bounds) in [
+        (Schedule::Max, by_count),
+        (Schedule::Max, by_time),
+        (rate(3_000.0, Arrivals::Constant), by_count),
+        (rate(3_000.0, Arrivals::Constant), by_time),
+    ] {
+        let mut spec = spec(&cluster, "transactional");
+        spec.profile.transactions = Some(bounds);
+        spec.messages = Some(Count(4_000));
+        spec.schedule = schedule;
+        let loaded = load(&spec);
+        loaded.check();
+        assert_eq!((loaded.report.total.sent, loaded.report.total.acknowledged), (4_000, 4_000));
+        assert_eq!(loaded.report.measured.delivered, 4_000);
+        let figures = loaded.report.transactions.as_ref().unwrap();
+        let found = loaded.ledger.transactions();
+        assert_eq!((figures.committed, figures.aborted, figures.indeterminate), (found.len() as u64, 0, 0));
+        assert!(found.iter().all(|transaction| transaction.fate == Fate::Committed));
+        let members = found.iter().flat_map(|transaction| &transaction.members);
+        assert_eq!(members.map(|member| member.sequences.end - member.sequences.start).sum::<u64>(), 4_000);
+        assert_eq!((figures.flush.count, figures.commit.count), (figures.committed, figures.committed));
+        assert!((figures.messages_mean * figures.committed as f64 - 4_000.0).abs() < 1e-6);
+        assert!((0.0..=1.0).contains(&figures.stalled_share));
+        if bounds.messages.is_some() {
+            assert_eq!(found.len(), 3, "1,500 + 1,500 + 1,000");
+        } else if schedule != Schedule::Max {
+            // 1.33 s in transactions of at least 50 ms.
+            assert!((5..=27).contains(&found.len()), "{}", found.len());
+        }
+        assert_eq!(loaded.manifest.producers[0].transactional_id.as_deref(), Some("ackmark-00000ace-0"));
+    }
+}
+
+#[test]
+fn a_warm_up_is_sent_and_verified_but_not_measured() {
+    let cluster = cluster();
+    for profile in ["all-acks", "transactional"] {
+        let loaded = load(&LoadSpec {
+            warm_up: Span(Duration::from_millis(700)),
+            messages: Some(Count(2_000)),
+            outstanding: Count(2_000),
+            ..spec(&cluster, profile)
+        });
+        loaded.check();
+        let report = &loaded.report;
+        assert_eq!((report.measured.counts.sent, report.measured.counts.acknowledged), (2_000, 2_000));
+        assert!(report.total.sent > 2_000 && report.total.acknowledged == report.total.sent);
+        assert!(loaded.timeline.measured_from_s >= 0.7);
+        if profile == "transactional" {
+            assert_eq!(report.measured.delivered, 2_000, "no transaction lies across the border");
+        }
+    }
+}
+
+/// Partitions of delivered messages by what was attached to them.
+#[derive(Default)]
+struct Partitions(BTreeMap<u64, u32>);
+
+impl EventSink for Partitions {
+    fn delivery(&mut self, batch: &DeliveryBatch<'_>) {
+        self.0.extend(batch.iter().map(|message| (message.opaque(), message.partition() as u32)));
+    }
+
+    fn error(&mut self, code: ErrorCode, reason: &str, _fatal: bool) {
+        panic!("{code}: {reason}");
+    }
+}
+
+#[test]
+fn keys_go_where_librdkafkas_murmur2_partitioner_would_put_them() {
+    let cluster = cluster();
+    let messages = 3_000;
+    let loaded = load(&LoadSpec {
+        message: Message { keys: Keys::Uniform(Count(50)), ..spec(&cluster, "all-acks").message },
+        messages: Some(Count(messages)),
+        ..spec(&cluster, "all-acks")
+    });
+    loaded.check();
+    let mut ours: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
+    let mut next = [0_u64; PARTITIONS as usize];
+    for (partition, key, header) in read_all(&cluster, messages) {
+        assert_eq!((header.stream, header.sequence), (partition, next[partition as usize]));
+        next[partition as usize] += 1;
+        assert_eq!(*ours.entry(key.unwrap()).or_insert(partition), partition);
+    }
+    assert_eq!(ours.len(), 50);
+
+    let mut properties = ClientProperties::with_bootstrap(cluster.bootstrap_servers(), Origin::Flag);
+    properties.set("partitioner", "murmur2", Origin::Flag);
+    let producer = RawProducer::new(&properties, LogSink::discard()).unwrap();
+    let topic = producer.topic(TOPIC).unwrap();
+    let mut batch = MessageBatch::new(ours.len());
+    for (at, key) in ours.keys().enumerate() {
+        batch.push(b"x", Some(key), at as u64);
+    }
+    // Partition -1: librdkafka chooses.
+    assert_eq!(producer.produce_run(&topic, -1, &mut batch).accepted, ours.len());
+    let mut theirs = Partitions::default();
+    assert!(producer.drain(Duration::from_secs(20), &mut theirs));
+    assert_eq!(ours.values().collect::<Vec<_>>(), theirs.0.values().collect::<Vec<_>>());
+}
+
+#[test]
+fn sizes_of_a_distribution_are_counted_to_the_byte() {
+    let cluster = cluster();
+    let size = LogNormalSize { median: Bytes(300), sigma: 0.8, min: Bytes(60), max: Bytes(3_000) };
+    let loaded = load(&LoadSpec {
+        message: Message { size: Size::LogNormal(size), ..spec(&cluster, "all-acks").message },
+        messages: Some(Count(5_000)),
+        outstanding_bytes: Bytes(200_000),
+        ..spec(&cluster, "all-acks")
+    });
+    loaded.check();
+    assert_eq!(loaded.report.total.acknowledged, 5_000);
+    // 300 * exp(0.8² / 2), a little less for the clamping.
+    let mean = loaded.report.total.value_bytes as f64 / 5_000.0;
+    assert!((350.0..470.0).contains(&mean), "{mean}");
+}
+
+#[test]
+fn a_stated_ratio_is_what_librdkafka_sends() {
+    let cluster = cluster();
+    let mut spec = spec(&cluster, "all-acks");
+    spec.message = Message { size: Size::Fixed(Bytes(1024)), payload: Payload::Compressible(4.0), keys: Keys::None };
+    spec.properties.extend([property("compression.type", "zstd"), property("linger.ms", "500")]);
+    spec.messages = Some(Count(9_000));
+    let loaded = load(&spec);
+    loaded.check();
+    // The mock keeps batches as they were sent: the high watermark tells nothing, the client's bytes do.
+    let sent = loaded.report.total.value_bytes as f64;
+    assert!((sent - 9_000.0 * 1024.0).abs() < 0.5);
+}
+
+#[test]
+fn without_verification_there_is_no_header_and_no_ledger() {
+    let cluster = cluster();
+    let loaded = load(&LoadSpec {
+        message: Message { size: Size::Fixed(Bytes(10)), ..spec(&cluster, "leader-ack").message },
+        messages: Some(Count(20_000)),
+        verified: false,
+        ..spec(&cluster, "leader-ack")
+    });
+    loaded.check();
+    assert_eq!((loaded.report.total.acknowledged, loaded.report.total.value_bytes), (20_000, 200_000));
+    assert!(loaded.manifest.producers[0].incarnations.is_empty());
+    for entry in std::fs::read_dir(loaded.folder.path()).unwrap() {
+        assert!(!entry.unwrap().file_name().to_string_lossy().contains("ledger"));
+    }
+}
+
+#[test]
+fn what_the_cluster_rejects_is_counted_by_cause_and_marked_in_the_ledger() {
+    let cluster = cluster();
+    cluster.fail_requests(API_PRODUCE, &[ErrorCode::INVALID_RECORD, ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND]);
+    let mut spec = spec(&cluster, "all-acks");
+    spec.properties.extend([property("retries", "0"), property("batch.num.messages", "100")]);
+    let loaded = load(&LoadSpec { messages: Some(Count(5_000)), ..spec });
+    loaded.check();
+    let report = &loaded.report;
+    assert_eq!(report.ending, Ending::Completed);
+    assert!(report.total.failed > 0 && report.total.indeterminate > 0, "{:?}", report.total);
+    assert_eq!(report.errors.len(), 2, "{:?}", report.errors);
+    assert_eq!(report.provocations.delivery_errors, report.total.failed + report.total.indeterminate);
+    assert_eq!(report.measured.delivered, report.total.acknowledged);
+}
+
+#[test]
+fn messages_that_are_sent_again_are_a_provocation() {
+    let cluster = cluster();
+    cluster.fail_requests(API_PRODUCE, &[ErrorCode::NOT_ENOUGH_REPLICAS, ErrorCode::REQUEST_TIMED_OUT]);
+    let loaded = load(&LoadSpec { messages: Some(Count(5_000)), ..spec(&cluster, "all-acks") });
+    loaded.check();
+    assert_eq!(loaded.report.total.acknowledged, 5_000);
+    assert!(loaded.report.provocations.request_retries > 0, "{:?}", loaded.report.provocations);
+}
+
+#[test]
+fn an_aborted_transaction_is_followed_by_another_one_and_known_as_aborted() {
+    let cluster = cluster();
+    // Fails the first batch for good: its transaction must be aborted.
+    cluster.fail_requests(API_PRODUCE, &[ErrorCode::INVALID_RECORD]);
+    let mut spec = spec(&cluster, "transactional");
+    spec.profile.transactions = Some(Transactions { duration: None, messages: Some(Count(500)) });
+    let loaded = load(&LoadSpec { messages: Some(Count(2_000)), ..spec });
+    loaded.check();
+    let figures = loaded.report.transactions.as_ref().unwrap();
+    assert_eq!((loaded.report.ending, loaded.report.error.as_deref()), (Ending::Completed, None));
+    assert_eq!((figures.committed, figures.aborted, figures.indeterminate), (3, 1, 0));
+    let fates: Vec<Fate> = loaded.ledger.transactions().iter().map(|transaction| transaction.fate).collect();
+    assert_eq!(fates, [Fate::Aborted, Fate::Committed, Fate::Committed, Fate::Committed]);
+    assert_eq!(loaded.report.measured.delivered, 1_500, "what was aborted was not delivered");
+}
+
+#[test]
+fn a_fatal_error_ends_it_as_failed_with_what_was_measured() {
+    let cluster = cluster();
+    cluster.fail_requests(API_PRODUCE, &[ErrorCode::PRODUCER_FENCED]);
+    let loaded = load(&spec(&cluster, "transactional"));
+    loaded.check();
+    assert_eq!(loaded.report.ending, Ending::Failed);
+    let error = loaded.report.error.as_deref().unwrap();
+    assert!(error.contains("FENCED"), "{error}");
+    assert_eq!(loaded.report.transactions.as_ref().unwrap().committed, 0);
+}
+
+/// Does something once messages are measured.
+struct OnceMeasuring<F: Fn()> {
+    then: F,
+    updates: RefCell<Vec<Update>>,
+}
+
+impl<F: Fn()> Progress for OnceMeasuring<F> {
+    fn update(&self, update: &Update) {
+        if update.stage == Stage::Measuring && update.delivered > 0 {
+            (self.then)();
+        }
+        self.updates.borrow_mut().push(*update);
+    }
+}
+
+#[test]
+fn a_raised_flag_ends_it_with_everything_accounted_for() {
+    let cluster = cluster();
+    for (profile, schedule) in [
+        ("all-acks", Schedule::Max),
+        ("transactional", Schedule::Max),
+        ("idempotent", rate(1_000.0, Arrivals::Constant)),
+    ] {
+        let stop = AtomicBool::new(false);
+        let progress =
+            OnceMeasuring { then: || stop.store(true, Ordering::Relaxed), updates: RefCell::default() };
+        let start = Instant::now();
+        let loaded = load_until(&LoadSpec { schedule, ..spec(&cluster, profile) }, &progress, &stop);
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+        loaded.check();
+        assert_eq!(loaded.report.ending, Ending::Interrupted);
+        assert_eq!(loaded.report.total.acknowledged, loaded.report.total.sent);
+        assert!(loaded.report.measured.delivered > 0);
+        let updates = progress.updates.borrow();
+        assert!(updates.windows(2).all(|two| two[1].elapsed >= two[0].elapsed + Duration::from_millis(250)));
+    }
+}
+
+#[test]
+fn what_is_not_answered_by_the_end_of_the_drain_stays_open() {
+    let cluster = cluster();
+    let stop = AtomicBool::new(false);
+    let silence = || {
+        cluster.set_round_trip(Duration::from_mins(1));
+        stop.store(true, Ordering::Relaxed);
+    };
+    let progress = OnceMeasuring { then: silence, updates: RefCell::default() };
+    let mut spec = LoadSpec { schedule: rate(20_000.0, Arrivals::Constant), ..spec(&cluster, "all-acks") };
+    spec.drain_timeout = Span(Duration::from_secs(1));
+    let start = Instant::now();
+    let loaded = load_until(&spec, &progress, &stop);
+    assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
+    loaded.check();
+    let total = loaded.report.total;
+    assert!(total.open > 0 && total.acknowledged > 0 && total.failed == 0, "{total:?}");
+    assert_eq!(loaded.report.ending, Ending::Interrupted);
+}
+
+fn refused(spec: &LoadSpec) -> LoadError {
+    let folder = tempfile::tempdir().unwrap();
+    run(spec, folder.path(), &(), &AtomicBool::new(false)).unwrap_err()
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_the_first_message_with_its_cure() {
+    let cluster = cluster();
+    let told = |change: fn(&mut LoadSpec)| {
+        let mut spec = spec(&cluster, "all-acks");
+        change(&mut spec);
+        refused(&spec).to_string()
+    };
+    assert!(told(|spec| spec.message.size = Size::Fixed(Bytes(20))).contains("48-byte header"));
+    assert!(told(|spec| spec.partitions = 7).contains("has 3 partitions, 7 are asked for"));
+    assert!(told(|spec| spec.message.size = Size::Fixed(Bytes(1 << 20))).contains("-X message.max.bytes"));
+    assert!(told(|spec| spec.properties.push(property("ackss", "1"))).contains("did you mean"));
+    assert!(told(|spec| spec.message.payload = Payload::Compressible(50.0)).contains("choose a ratio in between"));
+    assert!(told(|spec| spec.message.payload = Payload::Samples("no/such/file".into())).contains("no/such/file"));
+    assert!(told(|spec| spec.properties.push(property("acks", "2"))).contains("Kafka knows 0, 1 and all"));
+}
+
+#[test]
+fn a_folder_that_holds_a_run_or_cannot_be_written_is_refused() {
+    let cluster = cluster();
+    let spec = LoadSpec { messages: Some(Count(10)), ..spec(&cluster, "all-acks") };
+    let loaded = load(&spec);
+    let again = run(&spec, loaded.folder.path(), &(), &AtomicBool::new(false)).unwrap_err();
+    assert!(matches!(again, LoadError::FolderUsed { .. }), "{again}");
+    let file = loaded.folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = run(&spec, &file.join("below"), &(), &AtomicBool::new(false)).unwrap_err();
+    assert!(matches!(error, LoadError::Write { .. }), "{error}");
+}
+
+#[test]
+fn unreachable_brokers_are_told_in_bounded_time() {
+    let cluster = cluster();
+    let mut spec = spec(&cluster, "all-acks");
+    spec.properties = vec![property("bootstrap.servers", "127.0.0.1:1")];
+    let start = Instant::now();
+    let error = refused(&spec);
+    assert!(matches!(error, LoadError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(30));
+}
