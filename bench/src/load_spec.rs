@@ -117,7 +117,11 @@ mod tests {
                 assert_eq!(origins, [Origin::Scenario, Origin::File, Origin::Flag, Origin::Flag]);
                 match plan.phase(trial).load {
                     Load::Max(_) => {
-                        assert_eq!((spec.messages.is_some(), spec.schedule), (true, Schedule::Max), "the guard's bound");
+                        assert_eq!(
+                            (spec.messages.is_some(), spec.schedule),
+                            (true, Schedule::Max),
+                            "the guard's bound"
+                        );
                     }
                     Load::Rate(_) => assert!(matches!(spec.schedule, Schedule::Rate { .. })),
                 }
