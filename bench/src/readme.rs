@@ -171,7 +171,7 @@ fn latency(text: &mut String, result: &RunResult, phase: &str, summaries: &[&Sum
             text,
             "| {}{} | {} | {} | {} | {} | {} | {} | {} |",
             summary.profile,
-            if summary.latency_is_acknowledgement { "" } else { " (not acknowledged)" },
+            if summary.latency_is_acknowledgement || summary.trials == 0 { "" } else { " (not acknowledged)" },
             at(50.0),
             at(99.0),
             at(99.9),
