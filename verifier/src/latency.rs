@@ -1,6 +1,7 @@
 //! End-to-end latency by the second of the intended send time.
 //!
-//! Kept by second so that the warm-up, whose end is known only afterwards, can be left out. Microseconds,
+//! Kept by second so that the warm-up, whose end is known only afterwards, can be left out. Seconds count
+//! from the first intended time that was seen, which is the start of the schedule. Microseconds,
 //! three significant digits, at most one hour (longer counts as one hour). Memory: below 0.2 MB per second
 //! of load.
 
@@ -8,6 +9,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::Path,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -35,22 +37,24 @@ fn histogram() -> Histogram<u64> {
 /// Latencies by second.
 #[derive(Debug)]
 pub struct LatencySeconds {
-    started_ns: u64,
+    /// When second 0 began; all threads share it.
+    origin_ns: Arc<OnceLock<u64>>,
     seconds: BTreeMap<u64, Histogram<u64>>,
     /// The second of the last message: most likely that of the next.
     latest: (u64, Histogram<u64>),
 }
 
 impl LatencySeconds {
-    /// With second 0 beginning at `started_ns`, nanoseconds since the Unix epoch.
-    pub fn new(started_ns: u64) -> Self {
-        Self { started_ns, seconds: BTreeMap::new(), latest: (0, histogram()) }
+    /// With second 0 beginning at `origin_ns`, nanoseconds since the Unix epoch; the first message sets it.
+    pub fn new(origin_ns: Arc<OnceLock<u64>>) -> Self {
+        Self { origin_ns, seconds: BTreeMap::new(), latest: (0, histogram()) }
     }
 
     /// Records one message. A time before the start counts to second 0.
     #[inline]
     pub fn record(&mut self, intended_ns: u64, now_ns: u64) {
-        let second = intended_ns.saturating_sub(self.started_ns) / SECOND_NS;
+        let origin_ns = *self.origin_ns.get_or_init(|| intended_ns);
+        let second = intended_ns.saturating_sub(origin_ns) / SECOND_NS;
         if second >= SECONDS_MAX {
             return;
         }
@@ -67,9 +71,9 @@ impl LatencySeconds {
         self.seconds.insert(done, latencies);
     }
 
-    /// When second 0 began, nanoseconds since the Unix epoch.
-    pub fn started_ns(&self) -> u64 {
-        self.started_ns
+    /// When second 0 began, nanoseconds since the Unix epoch; unknown without messages.
+    pub fn origin_ns(&self) -> Option<u64> {
+        self.origin_ns.get().copied()
     }
 
     /// All seconds.
@@ -98,7 +102,7 @@ impl LatencySeconds {
     }
 
     /// Writes an HDR interval log of the seconds that begin at `from_s` or later: one histogram per second of
-    /// the intended send time, tag `end-to-end`, base time the load's start. Microseconds; the line's maximum
+    /// the intended send time, tag `end-to-end`, base time the first intended time. Microseconds; the line's maximum
     /// is in milliseconds.
     ///
     /// # Errors
@@ -106,7 +110,7 @@ impl LatencySeconds {
     pub fn write(&self, path: &Path, from_s: f64) -> io::Result<()> {
         let mut bytes = Vec::new();
         let mut serializer = V2DeflateSerializer::new();
-        let base = SystemTime::UNIX_EPOCH + Duration::from_nanos(self.started_ns);
+        let base = SystemTime::UNIX_EPOCH + Duration::from_nanos(self.origin_ns().unwrap_or(0));
         let tag = Tag::new(TAG);
         let wanted = |second: u64, latencies: &Histogram<u64>| second as f64 >= from_s && !latencies.is_empty();
         let mut seconds: Vec<_> = self.all().filter(|(second, latencies)| wanted(*second, latencies)).collect();
@@ -137,12 +141,13 @@ mod tests {
     #[test]
     fn seconds_are_kept_apart_and_written_in_order() {
         let start = 1_700_000_000 * SECOND_NS;
-        let mut first = LatencySeconds::new(start);
+        let origin = Arc::new(OnceLock::from(start));
+        let mut first = LatencySeconds::new(Arc::clone(&origin));
         for (at_ms, latency_us) in [(2_500, 30_u64), (100, 10), (900, 10), (2_600, 50), (1_000, 20)] {
             let intended = start + at_ms * 1_000_000;
             first.record(intended, intended + latency_us * 1_000);
         }
-        let mut other = LatencySeconds::new(start);
+        let mut other = LatencySeconds::new(origin);
         other.record(start + 5 * SECOND_NS, start);
         other.record(start - 1, start + SECOND_NS);
         other.record(u64::MAX, u64::MAX);
@@ -150,6 +155,10 @@ mod tests {
         assert_eq!(first.from(0.0).len(), 7);
         assert_eq!(first.from(1.5).len(), 3, "whole seconds from the one that begins at or after it");
         assert_eq!((first.from(2.0).max(), first.from(0.0).max() / 1000), (50, 1000));
+        let mut alone = LatencySeconds::new(Arc::default());
+        assert_eq!(alone.origin_ns(), None);
+        alone.record(start, start);
+        assert_eq!(alone.origin_ns(), Some(start), "the first message sets it");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(LATENCY_FILE);
         first.write(&path, 1.0).unwrap();

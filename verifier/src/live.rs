@@ -3,7 +3,10 @@
 //! One clock reading per polled batch, taken after the poll returned: a latency is too high by at most the
 //! poll's timeout (a millisecond), and a message was seen no later than its sighting says.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use ackmark_schema::record::Header;
 
@@ -47,9 +50,9 @@ pub struct LiveWitness {
 }
 
 impl LiveWitness {
-    /// For a load whose second 0 begins at `started_ns`, nanoseconds since the Unix epoch.
-    pub fn new(started_ns: u64) -> Self {
-        Self { now_ns: 0, pending: None, sightings: Sightings::default(), latency: LatencySeconds::new(started_ns) }
+    /// With latencies counted from `origin_ns`; see [`LatencySeconds::new`].
+    pub fn new(origin_ns: Arc<OnceLock<u64>>) -> Self {
+        Self { now_ns: 0, pending: None, sightings: Sightings::default(), latency: LatencySeconds::new(origin_ns) }
     }
 
     /// A batch was received at `now_ns`.
@@ -111,7 +114,7 @@ mod tests {
 
     #[test]
     fn sightings_keep_the_clock_of_their_batch() {
-        let mut witness = LiveWitness::new(0);
+        let mut witness = LiveWitness::new(Arc::default());
         witness.batch(5_000);
         for (stream, transaction) in [(1, 7), (1, 7), (2, 7), (1, 7), (3, 0)] {
             witness.message(&header(stream, transaction));

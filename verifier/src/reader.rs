@@ -73,8 +73,8 @@ pub struct ScanPlan<'a> {
     pub connection: &'a ClientProperties,
     /// What it is shown.
     pub isolation: Isolation,
-    /// For a scan that follows a load: when the load began, nanoseconds since the Unix epoch.
-    pub live: Option<u64>,
+    /// Whether it follows a load.
+    pub live: bool,
     /// Threads, each with its own consumer.
     pub threads: usize,
     /// The run.
@@ -94,6 +94,8 @@ pub struct ScanState {
     pub ends: OnceLock<Vec<i64>>,
     /// Records read so far.
     pub records: AtomicU64,
+    /// The first intended send time that a live scan saw, nanoseconds since the Unix epoch.
+    pub origin_ns: Arc<OnceLock<u64>>,
 }
 
 /// What a scan brought.
@@ -126,7 +128,7 @@ pub fn scan(
         let workers: Vec<_> = (0..threads)
             .map(|thread| {
                 let own: Vec<usize> = (thread..plan.targets.len()).step_by(threads).collect();
-                scope.spawn(move || Worker::new(plan, &own, threads)?.run(plan, state, stop))
+                scope.spawn(move || Worker::new(plan, state, &own, threads)?.run(plan, state, stop))
             })
             .collect();
         while workers.iter().any(|worker| !worker.is_finished()) {
@@ -139,9 +141,9 @@ pub fn scan(
         isolation: plan.isolation,
         incomplete: None,
         partitions: Vec::with_capacity(plan.targets.len()),
-        sightings: plan.live.map(|_| Sightings::default()),
+        sightings: plan.live.then(Sightings::default),
     };
-    let mut latency = plan.live.map(LatencySeconds::new);
+    let mut latency = plan.live.then(|| LatencySeconds::new(Arc::clone(&state.origin_ns)));
     for part in parts {
         let part = part?;
         accounts.partitions.extend(part.accounts);
@@ -193,7 +195,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(plan: &ScanPlan<'_>, own: &[usize], threads: usize) -> Result<Self, ClientError> {
+    fn new(plan: &ScanPlan<'_>, state: &ScanState, own: &[usize], threads: usize) -> Result<Self, ClientError> {
         let mut properties = fast_read_properties();
         properties.set("queued.max.messages.kbytes", &(QUEUED_KIB_MAX / threads).to_string(), Origin::Tool);
         properties.merge(&plan.connection.connection_only());
@@ -216,7 +218,7 @@ impl Worker {
             assigned,
             index,
             topics: plan.manifest.topics.iter().map(|topic| topic.name.clone()).collect(),
-            witness: plan.live.map(LiveWitness::new),
+            witness: plan.live.then(|| LiveWitness::new(Arc::clone(&state.origin_ns))),
             unreadable: None,
             trouble: None,
         })
@@ -226,7 +228,7 @@ impl Worker {
         let begun = Instant::now();
         let mut progress = Instant::now();
         // A live poll is short, since a batch is handed over only when it is full or the time is up.
-        let timeout = Duration::from_millis(if plan.live.is_some() { 1 } else { 20 });
+        let timeout = Duration::from_millis(if plan.live { 1 } else { 20 });
         let mut positions = self.positions();
         let incomplete = loop {
             let ends = state.ends.get().map(Vec::as_slice);

@@ -47,6 +47,8 @@ use crate::{
     verdict::{Circumstances, judge},
 };
 
+/// How much of the warm-up may be counted rather than drop a whole second.
+const WARM_UP_SLACK_S: f64 = 0.05;
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How to verify.
@@ -283,7 +285,7 @@ impl Run<'_> {
         let plan = ScanPlan {
             connection: &self.options.connection,
             isolation,
-            live: live.then(|| u64::try_from(self.manifest.started.as_nanosecond()).unwrap_or(0)),
+            live,
             threads: self.options.threads,
             manifest: self.manifest,
             marks: &self.marks,
@@ -512,7 +514,7 @@ fn latency_of(
     let timeline: Option<Timeline> = read_optional(folder, TIMELINE_FILE)?;
     let warm_up_s = timeline.map_or(load.spec.warm_up.0.as_secs_f64(), |timeline| timeline.measured_from_s);
     let measured_ns = load.started.as_nanosecond() as f64 + warm_up_s * 1e9;
-    let from_s = (measured_ns - latency.started_ns() as f64) / 1e9;
+    let from_s = (measured_ns - latency.origin_ns().unwrap_or(0) as f64) / 1e9 - WARM_UP_SLACK_S;
     write(from_s)?;
     Ok(Some(ackmark_stats::latency_summary(&latency.from(from_s))))
 }
