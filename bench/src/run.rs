@@ -268,13 +268,18 @@ impl Failures {
             *self = Self::default();
             return None;
         };
-        // Names of topics and folders differ from trial to trial.
-        let error = error.replace(&trial.topic, "TOPIC").replace(&trial.folder, "FOLDER");
+        let error = kind(error, trial);
         self.count = if error == self.error { self.count + 1 } else { 1 };
         self.error = error;
         (self.count >= SAME_FAILURES_MAX)
             .then(|| BenchError::KeepsFailing { count: self.count, message: trial.error.clone().unwrap_or_default() })
     }
+}
+
+/// An error without what differs from trial to trial: names of topic and folder, and numbers.
+fn kind(error: &str, trial: &Trial) -> String {
+    let named = error.replace(&trial.folder, "FOLDER").replace(&trial.topic, "TOPIC");
+    named.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 #[cfg(test)]
@@ -285,7 +290,7 @@ mod tests {
 
     fn failed(trial: &mut Trial, error: &str) {
         trial.ending = Ending::Failed;
-        trial.error = Some(format!("{error} ({})", trial.topic));
+        trial.error = Some(format!("{error} for {}-{}", trial.topic, trial.index % 6));
     }
 
     #[test]

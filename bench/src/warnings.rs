@@ -49,7 +49,7 @@ fn conditions(result: &RunResult) -> Vec<Warning> {
     match &result.warm_up {
         Some(record) if !record.settled => all.push(warning(
             format!(
-                "throughput was still rising when the brokers' warm-up ended after {} messages, so early trials may be too slow",
+"the brokers' warm-up ended after {} messages before throughput was seen to level off, so early trials may be too slow",
                 record.messages
             ),
             "raise warm-up.messages-max and warm-up.duration-max in the scenario",
@@ -162,6 +162,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::judge::synthetic;
+    use ackmark_schema::result::WarmUpRecord;
 
     fn warned(change: impl Fn(&mut RunResult)) -> String {
         let mut result = synthetic::result();
@@ -185,6 +186,8 @@ mod tests {
             warned(|result| result.trials[0].steadiness = Steadiness::TooShort)
                 .contains("1 of 6 trials were too short")
         );
+        let warm_up = WarmUpRecord { messages: 5, duration_s: 1.0, rates_per_s: vec![1.0], settled: false };
+        assert!(warned(|result| result.warm_up = Some(warm_up.clone())).contains("warm-up ended after 5 messages"));
         assert!(warned(|result| result.trials[0].steadiness = Steadiness::Drifting).contains("not steady"));
         assert!(
             warned(|result| result.trials[2].invalid.push("the clock stepped".into())).contains("the clock stepped")
