@@ -1,7 +1,7 @@
 //! The topics of a run: one at a time, created and deleted through the admin API.
 //!
 //! A topic can be used once every partition's leader answers for it. That some broker describes it as ready is
-//! not enough: brokers learn of it each at its own time (KRaft), and a busy one may be a second late. A broker
+//! not enough: brokers learn of it each at its own time, and a busy one may be a second late. A broker
 //! puts a topic into its metadata before it leads a partition of it, so leaders that answer also know the topic.
 
 use std::{
