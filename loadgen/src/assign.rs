@@ -38,13 +38,13 @@ impl Assignment {
     }
 
     /// All `n` messages to one partition, without keys.
-    pub(crate) fn to_one(&mut self, partition: u32, n: usize) {
+    pub(crate) fn assign_to(&mut self, partition: u32, n: usize) {
         self.groups.clear();
         self.groups.push(Group { partition, start: 0, len: n as u32 });
     }
 
     /// Draws a key for each of `n` messages.
-    pub(crate) fn by_key(&mut self, source: &mut KeySource, n: usize) {
+    pub(crate) fn assign_by_key(&mut self, source: &mut KeySource, n: usize) {
         self.keys.clear();
         self.partition_of.clear();
         for _ in 0..n {
@@ -52,7 +52,11 @@ impl Assignment {
             self.partition_of.push(partition_of(&key, self.partitions));
             self.keys.push(key);
         }
-        if n < self.partitions as usize { self.sort_few(n) } else { self.count_many() }
+        if n < self.partitions as usize {
+            self.sort_few(n);
+        } else {
+            self.count_many();
+        }
         self.group();
     }
 
@@ -126,7 +130,7 @@ mod tests {
             let mut again = source.clone();
             let mut assignment = Assignment::new(100, partitions);
             for n in chunks {
-                assignment.by_key(&mut source, n);
+                assignment.assign_by_key(&mut source, n);
                 let keys: Vec<_> = (0..n).map(|_| again.next()).collect();
                 let mut found = Vec::new();
                 for group in assignment.groups().iter().copied() {
@@ -148,7 +152,7 @@ mod tests {
     #[test]
     fn without_keys_a_chunk_goes_to_one_partition() {
         let mut assignment = Assignment::new(10, 3);
-        assignment.to_one(2, 4);
+        assignment.assign_to(2, 4);
         let group = assignment.groups()[0];
         assert_eq!((group.partition, assignment.members(group)), (2, &[0, 1, 2, 3][..]));
         assert_eq!(assignment.key(0), None);

@@ -194,8 +194,7 @@ impl<'r> Sink<'r> {
         let measured_from = self.parts.measured_from[run.slot()].load(Ordering::Relaxed);
         *count(&mut self.found.total) += run.len;
         *count(&mut self.found.measured) += run.count_from(measured_from);
-        let amount =
-            Amount { messages: run.len, bytes: self.parts.layout.bytes(run.slot(), run.sequence(), run.len) };
+        let amount = Amount { messages: run.len, bytes: self.parts.layout.bytes(run.slot(), run.sequence(), run.len) };
         self.event.0 += amount;
         match run.code {
             None => self.event.1 += amount,

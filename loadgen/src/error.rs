@@ -41,7 +41,9 @@ pub enum LoadError {
         topic: String,
     },
     /// The topic has fewer partitions than asked for.
-    #[error("topic '{topic}' has {found} partitions, {wanted} are asked for; use a topic with that many, or ask for fewer")]
+    #[error(
+        "topic '{topic}' has {found} partitions, {wanted} are asked for; use a topic with that many, or ask for fewer"
+    )]
     TooFewPartitions {
         /// Its name.
         topic: String,

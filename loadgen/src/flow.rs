@@ -34,6 +34,16 @@ impl std::ops::AddAssign for Amount {
     }
 }
 
+impl std::iter::Sum for Amount {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        let mut sum = Self::default();
+        for amount in amounts {
+            sum += amount;
+        }
+        sum
+    }
+}
+
 impl std::ops::Sub for Amount {
     type Output = Self;
 

@@ -2,7 +2,7 @@
 //!
 //! Series by tag: `intended` (from the intended send time to the delivery report) and `send` (from the
 //! actual send). Only messages of the measured part are in it, in the second in which they were reported.
-//! Microseconds, V2 with deflate; the line's maximum is in milliseconds. Any HdrHistogram tool reads it.
+//! Microseconds, V2 with deflate; the line's maximum is in milliseconds. Any `HdrHistogram` tool reads it.
 
 use std::{
     fs::File,
@@ -125,10 +125,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(
-            lines,
-            [("intended", 0, 1), ("intended", 1, 2), ("send", 1, 1), ("intended", 2, 3), ("send", 2, 2)]
-        );
+        assert_eq!(lines, [("intended", 0, 1), ("intended", 1, 2), ("send", 1, 1), ("intended", 2, 3), ("send", 2, 2)]);
         assert_eq!(headers, 2);
     }
 }

@@ -299,13 +299,21 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::calibrate::batch_of;
+    use ackmark_client::{
+        ClientProperties, DeliveryBatch, ErrorCode, EventSink, LogSink, MessageBatch, MockCluster, RawProducer,
+        stats::Statistics,
+    };
     use ackmark_schema::{
+        properties::Origin,
         record::{Decoded, Header},
         scenario::{Keys, Size, UniformSize},
         units::Bytes,
     };
     use proptest::prelude::*;
-    use std::io::Write as _;
+    use std::{
+        io::Write as _,
+        time::{Duration, Instant},
+    };
 
     const BATCH: usize = 1_000_000;
 
@@ -380,6 +388,59 @@ mod tests {
             met(fixed(100), ratio, &plan(true, 1_000));
         }
         met(Size::Uniform(UniformSize { min: Bytes(100), max: Bytes(2000) }), 4.0, &plan(true, 0));
+    }
+
+    /// Bytes that the client wrote to sockets, by its last statistics.
+    struct Written(u64);
+
+    impl EventSink for Written {
+        fn delivery(&mut self, batch: &DeliveryBatch<'_>) {
+            assert!(batch.iter().all(|message| message.error_code().is_none()));
+        }
+
+        fn error(&mut self, code: ErrorCode, reason: &str, _fatal: bool) {
+            panic!("{code}: {reason}");
+        }
+
+        fn stats(&mut self, json: &str) {
+            self.0 = Statistics::parse(json).unwrap().brokers.values().map(|broker| broker.txbytes).sum();
+        }
+    }
+
+    #[test]
+    fn a_stated_ratio_is_what_librdkafka_writes_to_the_socket() {
+        let cluster = MockCluster::start(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let mut properties = ClientProperties::with_bootstrap(cluster.bootstrap_servers(), Origin::Flag);
+        for (name, value) in [("compression.type", "zstd"), ("linger.ms", "1000"), ("statistics.interval.ms", "100")] {
+            properties.set(name, value, Origin::Flag);
+        }
+        let producer = RawProducer::new(&properties, LogSink::discard()).unwrap();
+        let topic = producer.topic("t").unwrap();
+        let (bytes, messages) = (1024, 9_000);
+        let plan = plan(false, 0);
+        let mut pool = Pool::build(&message(fixed(bytes), Payload::Compressible(4.0)), &plan, 1).unwrap();
+        let values = pool.layout().len();
+        let (mut spare, mut sequence) = (MessageBatch::new(values), 0);
+        while sequence < messages {
+            let index = pool.layout().index(0, sequence);
+            let count = (values - index).min((messages - sequence) as usize);
+            let mut batch = spare.recycle();
+            for (value, _) in pool.values_mut(index, count) {
+                batch.push(value, None, 0);
+            }
+            assert_eq!(producer.produce_run(&topic, 0, &mut batch).accepted, count);
+            spare = batch.recycle();
+            sequence += count as u64;
+        }
+        let mut written = Written(0);
+        assert!(producer.drain(Duration::from_secs(20), &mut written));
+        let (drained, deadline) = (written.0, Instant::now() + Duration::from_secs(10));
+        while written.0 == drained && Instant::now() < deadline {
+            producer.poll_events(Duration::from_millis(50), &mut written);
+        }
+        let ratio = (messages * bytes) as f64 / written.0 as f64;
+        assert!((ratio / 4.0 - 1.0).abs() < 0.05, "{ratio}");
     }
 
     #[test]

@@ -61,11 +61,7 @@ fn add_tools(properties: &mut ClientProperties, spec: &LoadSpec) {
 }
 
 /// One id per producer: two with the same would fence each other.
-fn set_transactional_id(
-    properties: &mut ClientProperties,
-    spec: &LoadSpec,
-    producer: u32,
-) -> Result<(), LoadError> {
+fn set_transactional_id(properties: &mut ClientProperties, spec: &LoadSpec, producer: u32) -> Result<(), LoadError> {
     match (properties.remove("transactional.id"), spec.profile.transactions.is_some()) {
         (None, false) => {}
         (None, true) => {

@@ -7,10 +7,9 @@ use ackmark_schema::{
     properties::{Property, REDACTED, is_secret},
     report::{
         Ending,
-        load::{
-            Counts, ErrorCount, Generator, LoadReport, Measured, Provocations, TransactionFigures,
-        },
+        load::{Counts, ErrorCount, Generator, LoadReport, Measured, Provocations, TransactionFigures},
     },
+    version::SchemaId,
 };
 use ackmark_stats::latency_summary;
 use jiff::Timestamp;
@@ -59,7 +58,7 @@ pub(crate) fn assemble(facts: RunFacts<'_>, findings: &Findings) -> LoadReport {
     let errors = errors(&findings.delivered);
     let measured = measured(&facts, findings, &tallies);
     LoadReport {
-        schema: Default::default(),
+        schema: SchemaId::default(),
         spec: redacted(facts.spec),
         promise: facts.promise,
         librdkafka_version: librdkafka_version(),
@@ -129,13 +128,12 @@ fn measured(facts: &RunFacts<'_>, findings: &Findings, tallies: &[&TransactionTa
     let Some(Begin { from_ns, usage }) = facts.window.begun() else {
         return Measured { counts, offered_per_s, ..Default::default() };
     };
-    let mut delivered = Amount::default();
-    let last_ns = if tallies.is_empty() {
-        findings.delivered.iter().for_each(|found| delivered += found.after_warm_up);
-        findings.delivered.iter().map(|found| found.last_report_ns).max()
+    let (delivered, last_ns) = if tallies.is_empty() {
+        let last_ns = findings.delivered.iter().map(|found| found.last_report_ns).max();
+        (findings.delivered.iter().map(|found| found.after_warm_up).sum::<Amount>(), last_ns)
     } else {
-        tallies.iter().for_each(|tally| delivered += tally.measured);
-        tallies.iter().map(|tally| tally.last_end_ns).max()
+        let last_ns = tallies.iter().map(|tally| tally.last_end_ns).max();
+        (tallies.iter().map(|tally| tally.measured).sum(), last_ns)
     };
     let seconds = |until_ns: u64| until_ns.saturating_sub(*from_ns) as f64 / 1e9;
     let per_s = |amount: u64, over_s: f64| if over_s > 0.0 { amount as f64 / over_s } else { 0.0 };

@@ -26,6 +26,7 @@ use ackmark_schema::{
         load::{LOAD_FILE, LoadReport},
         timeline::{TIMELINE_FILE, Timeline},
     },
+    version::SchemaId,
 };
 use jiff::Timestamp;
 
@@ -100,10 +101,8 @@ pub fn run(
     let window = Window::new(warm_up_ns, warm_up_ns.saturating_add(ns(spec.duration.0)), spec.messages.map(|n| n.0));
     let common = Common { spec, folder, clock, halt: &halt, window: &window, in_effect: &in_effect };
     let flows: Vec<Flow> = producers.iter().map(|_| Flow::default()).collect();
-    let borders: Vec<Vec<AtomicU64>> = producers
-        .iter()
-        .map(|_| (0..spec.partitions).map(|_| AtomicU64::new(u64::MAX)).collect())
-        .collect();
+    let borders: Vec<Vec<AtomicU64>> =
+        producers.iter().map(|_| (0..spec.partitions).map(|_| AtomicU64::new(u64::MAX)).collect()).collect();
 
     let (out, seconds) = mpsc::channel();
     let (mut lines, mut spares) = (Vec::new(), Vec::new());
@@ -111,7 +110,7 @@ pub fn run(
         let (give_back, spare) = mpsc::channel();
         spares.push(give_back);
         let own = Own { number: number as u32, producer, flow: &flows[number], measured_from: &borders[number] };
-        lines.push(line(&common, own, pool.clone(), out.clone(), spare)?);
+        lines.push(line(&common, &own, pool.clone(), out.clone(), spare)?);
     }
     drop(out);
     let log = match &mut latency_file {
@@ -151,7 +150,7 @@ pub fn run(
     };
     let report = report::assemble(facts, &findings);
     let measured_from_s = window.begun().map_or(spec.warm_up.0.as_secs_f64(), |begin| begin.from_ns as f64 / 1e9);
-    write_json(folder, TIMELINE_FILE, &Timeline { schema: Default::default(), started, measured_from_s, seconds })?;
+    write_json(folder, TIMELINE_FILE, &Timeline { schema: SchemaId::default(), started, measured_from_s, seconds })?;
     if let Some(file) = latency_file {
         file.finish().map_err(|source| cannot_write(folder, source))?;
     }
@@ -183,7 +182,7 @@ type Line<'r> = (Sender<'r>, Delivery<'r>);
 /// Prepares a producer's threads and its ledgers.
 fn line<'r>(
     common: &Common<'r>,
-    own: Own<'r>,
+    own: &Own<'r>,
     pool: Pool,
     seconds: mpsc::Sender<ProducerSecond>,
     spare: Receiver<Box<crate::latency::Latencies>>,
@@ -221,7 +220,7 @@ fn line<'r>(
                 drain: spec.drain_timeout.0,
                 streams: streams.len(),
             };
-            Some(Transactions::new(around, bounds, log))
+            Some(Transactions::new(&around, bounds, log))
         }
     };
     let (reject, rejections) = mpsc::channel();
@@ -449,7 +448,7 @@ fn manifest(
             .collect(),
     });
     Manifest {
-        schema: Default::default(),
+        schema: SchemaId::default(),
         run: spec.run,
         started: Timestamp::now(),
         bootstrap_servers: value(in_effect, "bootstrap.servers").unwrap_or_default().to_owned(),

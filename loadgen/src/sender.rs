@@ -135,10 +135,10 @@ pub(crate) struct Sent {
     pub(crate) transactions: Option<TransactionTally>,
 }
 
-impl Sender<'_> {
+impl<'r> Sender<'r> {
     /// Sends as fast as the bounds allow until the window or the run ends.
     pub(crate) fn run_max(self) -> Sent {
-        self.run(|line| line.run_max(), true)
+        self.run(Line::run_max, true)
     }
 
     /// Sends by a schedule.
@@ -147,7 +147,7 @@ impl Sender<'_> {
         self.run(|line| line.run_rate(&mut schedule), false)
     }
 
-    fn run(self, send: impl FnOnce(&mut Line<'_>) -> Result<(), TransactionsEnd>, flush: bool) -> Sent {
+    fn run(self, send: impl FnOnce(&mut Line<'r>) -> Result<(), TransactionsEnd>, flush: bool) -> Sent {
         self.flow.register_sender();
         let (flow, clock, halt) = (self.flow, self.clock, self.halt);
         let mut line = Line::new(self);
@@ -339,12 +339,11 @@ impl<'r> Line<'r> {
             transactions.begin()?;
         }
         let n = self.intended.len();
-        match &mut self.parts.keys {
-            Some(keys) => self.assignment.by_key(keys, n),
-            None => {
-                self.assignment.to_one(self.turn, n);
-                self.turn = if self.turn + 1 == self.parts.partitions { 0 } else { self.turn + 1 };
-            }
+        if let Some(keys) = &mut self.parts.keys {
+            self.assignment.assign_by_key(keys, n);
+        } else {
+            self.assignment.assign_to(self.turn, n);
+            self.turn = if self.turn + 1 == self.parts.partitions { 0 } else { self.turn + 1 };
         }
         for at in 0..self.assignment.groups().len() {
             self.send_group(self.assignment.groups()[at], now_ns)?;

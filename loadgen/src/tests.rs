@@ -8,12 +8,13 @@ use ackmark_schema::{
     profile,
     scenario::{Keys, Message, Payload, Size},
     units::{Bytes, Count, Span},
+    version::SchemaId,
 };
 
 /// A small spec of a built-in profile.
 pub(crate) fn spec(profile: &str) -> LoadSpec {
     LoadSpec {
-        schema: Default::default(),
+        schema: SchemaId::default(),
         run: 1,
         profile: profile::built_in().into_iter().find(|known| known.name == profile).unwrap(),
         properties: Vec::new(),

@@ -3,12 +3,7 @@
 //! A second is complete when every producer has closed it or ended. At most a few seconds are open at a
 //! time; the timeline holds one small entry per second of the run.
 
-use std::{
-    collections::VecDeque,
-    io,
-    sync::mpsc::Sender,
-    time::Duration,
-};
+use std::{collections::VecDeque, io, sync::mpsc::Sender, time::Duration};
 
 use ackmark_schema::report::timeline::Second;
 use hdrhistogram::Histogram;

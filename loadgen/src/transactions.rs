@@ -131,7 +131,7 @@ pub(crate) struct Surroundings<'r> {
 
 impl<'r> Transactions<'r> {
     /// None is begun yet.
-    pub(crate) fn new(around: Surroundings<'r>, bounds: Bounds, log: Option<TransactionLog>) -> Self {
+    pub(crate) fn new(around: &Surroundings<'r>, bounds: Bounds, log: Option<TransactionLog>) -> Self {
         Self {
             producer: around.producer,
             clock: around.clock,

@@ -67,7 +67,9 @@ mod tests {
         let threads = 4;
         let claimed: u64 = std::thread::scope(|scope| {
             let claims: Vec<_> = (0..threads)
-                .map(|_| scope.spawn(|| std::iter::repeat_with(|| window.claim(7)).take_while(|got| *got > 0).sum::<u64>()))
+                .map(|_| {
+                    scope.spawn(|| std::iter::repeat_with(|| window.claim(7)).take_while(|got| *got > 0).sum::<u64>())
+                })
                 .collect();
             claims.into_iter().filter_map(|claim| claim.join().ok()).sum()
         });
