@@ -25,6 +25,18 @@ pub(crate) fn manifest(folder: &Path) -> Result<Manifest, Problem> {
     Ok(text::from_json(&path.display().to_string(), &content)?)
 }
 
+/// Refuses a folder that holds a run already.
+///
+/// # Errors
+/// It does.
+pub(crate) fn refuse_used(folder: &Path) -> Result<(), Problem> {
+    if folder.join(MANIFEST_FILE).exists() {
+        return Err(Problem::usage(format!("the folder {} holds a run already", folder.display()))
+            .hint("a load folder holds one run: name another with --out"));
+    }
+    Ok(())
+}
+
 /// Makes the folder of a load and sees that it can be written to: found here rather than after the load.
 ///
 /// # Errors

@@ -22,7 +22,7 @@ pub(crate) struct Narrator {
 impl Narrator {
     /// A narrator in that form.
     pub(crate) fn new(form: Form) -> Arc<Self> {
-        Arc::new(Self { reporter: Reporter::new(form, ""), folder: Mutex::new(None) })
+        Arc::new(Self { reporter: Reporter::new(form, "bench"), folder: Mutex::new(None) })
     }
 
     /// Says a line beside the events.
@@ -68,7 +68,7 @@ impl Narrator {
                 self.say(&finished(&trial));
                 self.reporter.tell(&Event::trial_ended(&trial));
             }
-            BenchEvent::Warning(warning) => self.say(&format!("warning: {} Cure: {}", warning.what, warning.cure)),
+            BenchEvent::Warning(warning) => self.say(&format!("warning: {}; cure: {}", warning.what, warning.cure)),
             BenchEvent::Written(_) => {}
         }
     }

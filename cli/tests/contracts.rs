@@ -5,14 +5,21 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::Stdio,
+    thread,
+};
 
 use ackmark_bench::Progress;
 use ackmark_schema::{
-    report::verify::Verdict,
+    report::{Ending, verify::Verdict},
     result::{Provider, RunResult},
 };
 use common::run;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Validates a file against a contract's schema.
 #[track_caller]
@@ -62,6 +69,41 @@ fn a_simulated_run_proves_nothing_and_says_so() {
     // The result can be drawn again and printed in another form.
     run(folder.path(), &["chart", on_disk.to_str().unwrap(), "--out", "again"]).exits(0);
     assert!(folder.path().join("again/verdicts.png").is_file());
+}
+
+/// Reads a child's events until one of that name has come.
+fn wait_for(events: &mut impl BufRead, name: &str) {
+    let mut line = String::new();
+    while !line.contains(&format!("\"event\":\"{name}\"")) {
+        line.clear();
+        assert_ne!(events.read_line(&mut line).unwrap(), 0, "it ended before {name}");
+    }
+}
+
+#[test]
+fn ctrl_c_leaves_the_trials_that_were_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = common::ackmark(folder.path())
+        .args(["bench", "quick", "--simulated", "--progress", "json", "--output", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut events = BufReader::new(child.stderr.take().unwrap());
+    wait_for(&mut events, "trial-ended");
+    wait_for(&mut events, "trial");
+    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
+    // It must not wait for a reader.
+    let rest = thread::spawn(move || std::io::copy(&mut events, &mut std::io::sink()));
+    let output = child.wait_with_output().unwrap();
+    rest.join().unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let result: RunResult = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result.ending, Ending::Interrupted);
+    assert!((result.trials.len() as u32) < result.trials_planned);
+    assert_eq!(result.trials[0].ending, Ending::Completed);
+    let on_disk = fs::read_dir(folder.path().join("results")).unwrap().next().unwrap().unwrap().path();
+    follows_schema(&on_disk.join("result.json"), "result");
 }
 
 #[test]

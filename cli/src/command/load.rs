@@ -65,11 +65,12 @@ pub(crate) struct Arguments {
 /// Bad input, a Kafka that cannot be reached, a topic that is not there, a folder that cannot be used.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     let stop = interrupt::watch()?;
+    let out = arguments.out.clone().unwrap_or_else(folder::default_name);
+    folder::refuse_used(&out)?;
     let (spec, connection) = match &arguments.spec {
         Some(path) => from_file(path, arguments)?,
         None => from_flags(arguments)?,
     };
-    let out = arguments.out.clone().unwrap_or_else(folder::default_name);
     folder::create(&out)?;
     let teller = Teller(Reporter::new(arguments.progress.progress, "load"));
     let report = ackmark_loadgen::run(&spec, &out, &teller, &stop).map_err(|error| problem(&error))?;

@@ -6,6 +6,7 @@ use ackmark_client::ClientProperties;
 use ackmark_schema::{
     load_spec::{LoadSpec, Schedule},
     profile::{Profile, Transactions},
+    record::HEADER_LEN,
     scenario::{Arrivals, Keys, LogNormalSize, Message, Payload, Producer, Size, UniformSize, Zipf},
     units::{Bytes, Count, Rate, Span},
     version::SchemaId,
@@ -128,6 +129,13 @@ impl Run {
             verified: !self.unverified,
             simulated: false,
         };
+        let (smallest, _) = spec.message.size.bounds();
+        if spec.verified && smallest.0 < HEADER_LEN as u64 {
+            return Err(Problem::usage(format!(
+                "a message of {smallest} is too small for the {HEADER_LEN}-byte header that verification needs"
+            ))
+            .hint(format!("use {HEADER_LEN}B or more, or send with --unverified")));
+        }
         spec.check().map_err(Problem::usage)?;
         Ok(spec)
     }

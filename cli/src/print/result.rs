@@ -24,10 +24,15 @@ pub(crate) fn document(result: &RunResult) -> Document {
     document.sentence(load::ending(result.ending, result.error.as_deref()));
     document.sentence(conditions(result));
     document.heading("Verdicts").table(verdicts(result));
+    document.sentence(Text::new(
+        "absent: never acknowledged and not there; provoked: retries, timeouts, lost connections, leader changes and \
+         errors that put the promise to the test; n/a: the promise makes no claim.",
+        Tone::Faint,
+    ));
     document.items(reasons(result));
     let throughput = throughput(result);
     if !throughput.is_empty() {
-        document.heading("Throughput").table(throughput).items(comparisons(result));
+        document.heading("Throughput").table(throughput).table(comparisons(result));
     }
     let latencies = latencies(result);
     if !latencies.is_empty() {
@@ -41,7 +46,7 @@ pub(crate) fn document(result: &RunResult) -> Document {
             result
                 .warnings
                 .iter()
-                .map(|warning| Text::new(format!("{} Cure: {}", warning.what, warning.cure), Tone::Doubtful)),
+                .map(|warning| Text::new(format!("{}; cure: {}", warning.what, warning.cure), Tone::Doubtful)),
         );
     }
     document
@@ -51,17 +56,18 @@ fn conditions(result: &RunResult) -> String {
     let (scenario, cluster, machine) = (&result.scenario, &result.cluster, &result.environment);
     let provider = match cluster.provider {
         Provider::External => "an external Kafka",
-        Provider::Local => "a local Kafka on the same cores as the load",
+        Provider::Local => "a local Kafka",
         Provider::Simulated => "librdkafka's mock cluster",
     };
     let version = cluster.kafka_version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    let shared = if cluster.provider == Provider::Local { " on the same cores as the load" } else { "" };
     let size = match scenario.message.size {
         Size::Fixed(size) => size.to_string(),
         Size::Uniform(size) => format!("{} to {}", size.min, size.max),
         Size::LogNormal(size) => format!("about {} ({} to {})", size.median, size.min, size.max),
     };
     format!(
-        "On {provider}{version}, {} broker(s): {size} messages, {} partitions, replication factor {}, \
+        "On {provider}{version}{shared}, {} broker(s): {size} messages, {} partitions, replication factor {}, \
          min.insync.replicas {}, {} producer(s); {} with {} CPU(s), {}.",
         cluster.brokers.len(),
         scenario.topic.partitions,
@@ -75,18 +81,19 @@ fn conditions(result: &RunResult) -> String {
 }
 
 /// Classes that share a column, since a reader asks for them together.
-const COLUMNS: [(&str, &[Class]); 5] = [
+const COLUMNS: [(&str, &[Class]); 6] = [
     ("lost", &[Class::Lost]),
+    ("absent", &[Class::AbsentWhenClosed]),
     ("duplicates", &[Class::DuplicateRetry, Class::DuplicateResend]),
     ("reordered", &[Class::Reordered]),
-    ("transactional", &[Class::AbortedVisible, Class::EarlyVisible, Class::TornTransaction, Class::CommittedInvisible]),
-    ("corrupt or invented", &[Class::Corrupt, Class::Phantom]),
+    ("transactions", &[Class::AbortedVisible, Class::TornTransaction, Class::CommittedInvisible]),
+    ("corrupt", &[Class::Corrupt, Class::Phantom]),
 ];
 
 fn verdicts(result: &RunResult) -> Table {
     let mut headers = vec!["profile", "verdict", "sent", "acknowledged", "in the log"];
     headers.extend(COLUMNS.map(|(label, _)| label));
-    headers.push("retries and faults");
+    headers.push("provoked");
     let mut table = Table::new(2, headers);
     for entry in &result.verdicts {
         let mut row = vec![
@@ -153,7 +160,8 @@ fn interval(estimate: Option<Estimate>) -> Text {
         Some(Estimate { min, max, n, .. }) if n > 1 => {
             Text::new(format!("{} to {} (range)", figures::scaled(min), figures::scaled(max)), Tone::Faint)
         }
-        _ => Text::new("one trial only", Tone::Faint),
+        Some(_) => Text::new("one trial only", Tone::Faint),
+        None => Text::new(figures::NONE, Tone::Faint),
     }
 }
 
@@ -164,20 +172,26 @@ fn trials(summary: &Summary) -> Text {
     }
 }
 
-fn comparisons(result: &RunResult) -> Vec<String> {
-    let told = result.comparisons.iter().map(|found| {
+/// Each profile against each baseline.
+fn comparisons(result: &RunResult) -> Table {
+    let mut table = Table::new(3, ["phase", "profile", "against", "times", "interval", "pairs"]);
+    for found in &result.comparisons {
         let interval = match (found.low, found.high, found.confidence) {
             (Some(low), Some(high), Some(confidence)) => {
-                format!("{:.2} to {:.2} ({:.0} %)", low, high, confidence * 100.0)
+                format!("{low:.2} to {high:.2} ({:.0} %)", confidence * 100.0).into()
             }
-            _ => "no interval below six pairs".to_owned(),
+            _ => Text::new("needs six pairs", Tone::Faint),
         };
-        format!(
-            "{}: {} delivers {:.2} times what {} does; {interval}, {} pair(s).",
-            found.phase, found.profile, found.ratio, found.baseline, found.pairs
-        )
-    });
-    told.collect()
+        table.row([
+            Text::from(found.phase.as_str()),
+            found.profile.as_str().into(),
+            found.baseline.as_str().into(),
+            format!("{:.2}", found.ratio).into(),
+            interval,
+            found.pairs.to_string().into(),
+        ]);
+    }
+    table
 }
 
 fn latencies(result: &RunResult) -> Table {

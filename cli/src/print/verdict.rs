@@ -52,23 +52,26 @@ pub(crate) fn examined(examined: &Examined, ruling: Ruling) -> Text {
     }
 }
 
-/// The count of several classes together: exact when each is.
+/// The count of several classes together: exact when each is; `n/a` where the promise makes no claim and
+/// nothing was looked for.
 pub(crate) fn sum<'a>(findings: impl Iterator<Item = (Class, &'a Examined, Ruling)>, classes: &[Class]) -> Text {
-    let mut total = 0;
-    let mut must_not = false;
-    let mut looked = false;
-    for (_, examined, ruling) in findings.filter(|(class, ..)| classes.contains(class)) {
-        match examined {
-            Examined::Counted(count) => total += count,
-            Examined::NotExamined { .. } => return Text::new("not examined", Tone::Faint),
+    let found: Vec<_> = findings.filter(|(class, ..)| classes.contains(class)).collect();
+    let counts: Option<Vec<u64>> = found
+        .iter()
+        .map(|(_, examined, _)| match examined {
+            Examined::Counted(count) => Some(*count),
+            Examined::NotExamined { .. } => None,
+        })
+        .collect();
+    let ruled = |ruling| found.iter().any(|(.., found)| *found == ruling);
+    match counts.filter(|counts| !counts.is_empty()) {
+        None if !ruled(Ruling::MustNot) && !ruled(Ruling::May) => Text::new("n/a", Tone::Faint),
+        None => Text::new("not examined", Tone::Faint),
+        Some(counts) => {
+            let ruling = if ruled(Ruling::MustNot) { Ruling::MustNot } else { Ruling::May };
+            examined(&Examined::Counted(counts.iter().sum()), ruling)
         }
-        looked = true;
-        must_not |= ruling == Ruling::MustNot;
     }
-    if !looked {
-        return Text::new("not examined", Tone::Faint);
-    }
-    self::examined(&Examined::Counted(total), if must_not { Ruling::MustNot } else { Ruling::May })
 }
 
 /// What the ledger says, as a sentence.

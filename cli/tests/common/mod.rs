@@ -6,37 +6,37 @@ use std::{path::Path, process::Command};
 
 /// What a run of the binary left.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     /// Exit code; -1 when a signal ended it.
-    pub code: i32,
+    pub(crate) code: i32,
     /// What it printed as data.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// What it said.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Run {
     /// The run with this exit code, or a panic that tells what happened instead.
     #[track_caller]
-    pub fn exits(self, code: i32) -> Self {
+    pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 
     /// As one text for a snapshot.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("exit code: {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
     }
 
     /// stdout as a contract.
     #[track_caller]
-    pub fn json<T: serde::de::DeserializeOwned>(&self) -> T {
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> T {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 }
 
 /// The binary in a folder, without what the surroundings might set.
-pub fn ackmark(folder: &Path) -> Command {
+pub(crate) fn ackmark(folder: &Path) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("ackmark"));
     command.current_dir(folder).env("COLUMNS", "100");
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ACKMARK_")) {
@@ -46,12 +46,12 @@ pub fn ackmark(folder: &Path) -> Command {
 }
 
 /// Runs the binary in a folder to its end.
-pub fn run(folder: &Path, arguments: &[&str]) -> Run {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Run {
     finish(ackmark(folder).args(arguments))
 }
 
 /// Runs a command to its end.
-pub fn finish(command: &mut Command) -> Run {
+pub(crate) fn finish(command: &mut Command) -> Run {
     let output = command.output().unwrap();
     Run {
         code: output.status.code().unwrap_or(-1),

@@ -19,13 +19,13 @@ use crate::kafka::{Kafka, Load, PARTITIONS};
 /// No read or write of a small log takes longer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Records of a batch that the plain producer writes.
-pub const BATCH: usize = 100;
+pub(crate) const BATCH: usize = 100;
 
 /// The values of a partition, in order.
-pub type Records = Vec<Vec<u8>>;
+pub(crate) type Records = Vec<Vec<u8>>;
 
 /// The messages of each partition of a sealed load, without the sentinels.
-pub fn read(kafka: &Kafka, load: &Load) -> Vec<Records> {
+pub(crate) fn read(kafka: &Kafka, load: &Load) -> Vec<Records> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", kafka.servers())
         .set("group.id", "unused")
@@ -51,7 +51,7 @@ pub fn read(kafka: &Kafka, load: &Load) -> Vec<Records> {
 }
 
 /// Writes partitions to a topic in order, in batches of [`BATCH`].
-pub fn write(kafka: &Kafka, topic: &str, partitions: &[Records]) {
+pub(crate) fn write(kafka: &Kafka, topic: &str, partitions: &[Records]) {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", kafka.servers())
         .set("acks", "all")
@@ -73,7 +73,7 @@ pub fn write(kafka: &Kafka, topic: &str, partitions: &[Records]) {
 }
 
 /// Copies a load folder as if it had written to `topic`; its log is open again.
-pub fn copy_folder(load: &Load, topic: &str, to: &Path) {
+pub(crate) fn copy_folder(load: &Load, topic: &str, to: &Path) {
     for entry in fs::read_dir(load.folder()).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), to.join(entry.file_name())).unwrap();

@@ -21,11 +21,11 @@ use crate::common::{self, Run};
 /// How long an admin request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Partitions of the tests' topics.
-pub const PARTITIONS: i32 = 2;
+pub(crate) const PARTITIONS: i32 = 2;
 
 /// The cluster, started when it is first needed.
 #[derive(Default)]
-pub struct Kafka {
+pub(crate) struct Kafka {
     cluster: OnceLock<Local>,
     starting: Mutex<()>,
     topics: AtomicU32,
@@ -34,24 +34,24 @@ pub struct Kafka {
 }
 
 /// A load that was done: its folder lives as long as this.
-pub struct Load {
+pub(crate) struct Load {
     folder: tempfile::TempDir,
     /// Its topic.
-    pub topic: String,
+    pub(crate) topic: String,
     /// What it reported.
-    pub report: LoadReport,
+    pub(crate) report: LoadReport,
 }
 
 impl Load {
     /// Its load folder.
-    pub fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.folder.path().join("load")
     }
 }
 
 impl Kafka {
     /// Where its brokers are.
-    pub fn servers(&self) -> String {
+    pub(crate) fn servers(&self) -> String {
         let _one_start = self.starting.lock().unwrap();
         self.cluster
             .get_or_init(|| {
@@ -62,13 +62,13 @@ impl Kafka {
     }
 
     /// An admin client.
-    pub fn admin(&self) -> AdminClient {
+    pub(crate) fn admin(&self) -> AdminClient {
         let properties = ClientProperties::with_bootstrap(&self.servers(), Origin::Flag);
         AdminClient::new(&properties, LogSink::discard()).unwrap()
     }
 
     /// A topic that no other test has.
-    pub fn topic(&self) -> String {
+    pub(crate) fn topic(&self) -> String {
         let name = format!("test-{}", self.topics.fetch_add(1, Ordering::Relaxed));
         let topic = NewTopic {
             name: name.clone(),
@@ -81,12 +81,12 @@ impl Kafka {
     }
 
     /// Runs the binary with `-b`.
-    pub fn run(&self, folder: &Path, arguments: &[&str]) -> Run {
+    pub(crate) fn run(&self, folder: &Path, arguments: &[&str]) -> Run {
         common::run(folder, &[arguments, &["-b", &self.servers(), "--progress", "none"]].concat())
     }
 
     /// Loads a fresh topic with the given flags and seals it.
-    pub fn load(&self, arguments: &[&str]) -> Load {
+    pub(crate) fn load(&self, arguments: &[&str]) -> Load {
         let folder = tempfile::tempdir().unwrap();
         let topic = self.topic();
         let fixed = ["load", "--topic", &topic, "--out", "load", "--output", "json"];
@@ -94,15 +94,20 @@ impl Kafka {
         Load { folder, topic, report }
     }
 
+    /// Seals a load folder.
+    pub(crate) fn seal(&self, folder: &Path) -> Run {
+        common::run(folder, &["seal", ".", "-b", &self.servers()])
+    }
+
     /// Verifies a load folder.
-    pub fn verify(&self, folder: &Path) -> (Run, VerifyReport) {
+    pub(crate) fn verify(&self, folder: &Path) -> (Run, VerifyReport) {
         let run = self.run(folder, &["verify", ".", "--output", "json"]);
         let report = run.json();
         (run, report)
     }
 
     /// A sound idempotent load that mutations copy.
-    pub fn base(&self) -> &Load {
+    pub(crate) fn base(&self) -> &Load {
         let _one_load = self.loading.lock().unwrap();
         self.base.get_or_init(|| self.load(&["--profile", "idempotent", "--messages", "1000", "--size", "100B"]))
     }

@@ -132,7 +132,7 @@ fn re_headed(value: &[u8], change: impl FnOnce(&mut Header)) -> Vec<u8> {
 }
 
 /// One test per mutation and place.
-pub fn trials(kafka: &Arc<Kafka>) -> Vec<Trial> {
+pub(crate) fn trials(kafka: &Arc<Kafka>) -> Vec<Trial> {
     let mut trials = vec![
         trial(kafka, "mutation::an_unchanged_copy_is_held", unchanged),
         trial(kafka, "mutation::acks_1_on_all_acks_is_judged_as_acks_1", acks_1),
@@ -188,7 +188,7 @@ fn verify_copy(kafka: &Kafka, load: &Load, partitions: &[Records]) -> (i32, Veri
     let topic = kafka.topic();
     copy::write(kafka, &topic, partitions);
     copy::copy_folder(load, &topic, folder.path());
-    crate::common::run(folder.path(), &["seal", ".", "-b", &kafka.servers()]).exits(0);
+    kafka.seal(folder.path()).exits(0);
     let (run, report) = kafka.verify(folder.path());
     (run.code, report)
 }

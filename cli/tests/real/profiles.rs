@@ -19,7 +19,7 @@ use crate::{kafka::Kafka, trial};
 const MESSAGES: u64 = 20_000;
 
 /// One test per profile.
-pub fn trials(kafka: &Arc<Kafka>) -> Vec<Trial> {
+pub(crate) fn trials(kafka: &Arc<Kafka>) -> Vec<Trial> {
     ackmark_schema::profile::built_in()
         .into_iter()
         .map(|profile| {
