@@ -1,14 +1,11 @@
 //! Latency histograms of several trials as one: from their HDR interval logs, never from their percentiles.
 //!
-//! `latency.hlog` holds the series `intended` and `send` of the measured part. `end-to-end.hlog` holds the live
-//! reader's by the second of the intended time, warm-up included: what begins before its end is left out.
+//! `latency.hlog` holds the series `intended` and `send`, `end-to-end.hlog` the live reader's; both hold the
+//! measured part only, and as many samples as the trial's reports say, or they are not used.
 
 use std::{fmt::Debug, fs, path::Path};
 
-use ackmark_schema::{
-    report::timeline::{TIMELINE_FILE, Timeline},
-    result::{Trial, TrialLoad, TrialVerification},
-};
+use ackmark_schema::result::{Trial, TrialLoad, TrialVerification};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hdrhistogram::{
     Histogram,
@@ -17,8 +14,6 @@ use hdrhistogram::{
         interval_log::{IntervalLogIterator, LogEntry},
     },
 };
-
-use crate::reports;
 
 /// A kind of latency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +43,6 @@ impl Series {
             Self::Send => ("latency.hlog", "send"),
             Self::EndToEnd => ("end-to-end.hlog", "end-to-end"),
         }
-    }
-
-    /// Whether its log holds the warm-up too.
-    const fn with_warm_up(self) -> bool {
-        matches!(self, Self::EndToEnd)
     }
 
     /// Samples that the trial's own report has; `None` where it has no such latency.
@@ -97,14 +87,11 @@ fn read(series: Series, folder: &Path) -> Result<Histogram<u64>, String> {
     let path = folder.join(name);
     let wrong = |problem: &dyn Debug| format!("{}: {problem:?}", path.display());
     let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let timeline: Option<Timeline> = if series.with_warm_up() { reports::read(folder, TIMELINE_FILE)? } else { None };
-    let from_s = timeline.map_or(0.0, |timeline| timeline.measured_from_s);
     let mut sum = Histogram::new(3).map_err(|error| wrong(&error))?;
     let mut deserializer = Deserializer::new();
     for entry in IntervalLogIterator::new(&bytes) {
         let LogEntry::Interval(interval) = entry.map_err(|error| wrong(&error))? else { continue };
-        let measured = interval.start_timestamp().as_secs_f64() >= from_s;
-        if interval.tag().map(|tag| tag.as_str()) != Some(tag) || !measured {
+        if interval.tag().map(|tag| tag.as_str()) != Some(tag) {
             continue;
         }
         let encoded = STANDARD.decode(interval.encoded_histogram()).map_err(|error| wrong(&error))?;
@@ -119,14 +106,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::judge::synthetic;
-    use ackmark_schema::{latency::LatencySummary, report::verify::Isolation, result::EndToEnd, version::SchemaId};
+    use ackmark_schema::{latency::LatencySummary, report::verify::Isolation, result::EndToEnd};
     use hdrhistogram::serialization::{
         V2DeflateSerializer,
         interval_log::{IntervalLogWriterBuilder, Tag},
     };
     use std::time::{Duration, SystemTime};
 
-    /// A log of one-second intervals, each with these latencies; measured from second 1.
+    /// A log of one-second intervals, each with these latencies under the series' tag and another.
     fn write(series: Series, folder: &Path, seconds: &[&[u64]]) {
         fs::create_dir_all(folder).unwrap();
         let (name, tag) = series.place();
@@ -145,13 +132,6 @@ mod tests {
         }
         drop(log);
         fs::write(folder.join(name), bytes).unwrap();
-        let timeline = Timeline {
-            schema: SchemaId::default(),
-            started: jiff::Timestamp::UNIX_EPOCH,
-            measured_from_s: 1.0,
-            seconds: Vec::new(),
-        };
-        fs::write(folder.join(TIMELINE_FILE), serde_json::to_string(&timeline).unwrap()).unwrap();
     }
 
     fn trials(counts: &[u64]) -> Vec<Trial> {
@@ -175,15 +155,9 @@ mod tests {
         let merged = merge(Series::Intended, &used, folder.path()).unwrap().unwrap();
         assert_eq!((merged.len(), merged.min(), merged.max()), (5, 100, 500));
         assert_eq!(merge(Series::Send, &used, folder.path()).unwrap(), None, "no report has it");
-    }
-
-    #[test]
-    fn a_live_readers_warm_up_is_left_out() {
-        let folder = tempfile::tempdir().unwrap();
-        let trials = trials(&[3]);
-        write(Series::EndToEnd, &folder.path().join(&trials[0].folder), &[&[9000, 9000], &[100, 200], &[300]]);
-        let merged = merge(Series::EndToEnd, &[&trials[0]], folder.path()).unwrap().unwrap();
-        assert_eq!((merged.len(), merged.max()), (3, 300));
+        write(Series::EndToEnd, &folder.path().join(&trials[0].folder), &[&[7, 8, 9]]);
+        let live = merge(Series::EndToEnd, &used[..1], folder.path()).unwrap().unwrap();
+        assert_eq!((live.len(), live.max()), (3, 9));
     }
 
     #[test]
