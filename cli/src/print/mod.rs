@@ -11,3 +11,62 @@ pub(crate) mod result;
 pub(crate) mod seal;
 pub(crate) mod verdict;
 pub(crate) mod verify;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::document::{Document, Form};
+
+    /// As on a stream that is no terminal.
+    fn snapshot(name: &str, document: &Document) {
+        let terminal = anstream::adapter::strip_str(&document.render(Form::Terminal)).to_string();
+        insta::assert_snapshot!(name, terminal);
+        insta::assert_snapshot!(format!("{name}-markdown"), document.render(Form::Markdown));
+    }
+
+    #[test]
+    fn a_result_is_told() {
+        let result = serde_json::from_str(include_str!("../../tests/fixtures/result.json")).unwrap();
+        snapshot("result", &super::result::document(&result));
+    }
+
+    #[test]
+    fn a_load_is_told() {
+        let report = serde_json::from_str(include_str!("../../tests/fixtures/load.json")).unwrap();
+        snapshot("load", &super::load::document(&report));
+    }
+
+    #[test]
+    fn a_verdict_is_told() {
+        let mut report = serde_json::from_str(include_str!("../../tests/fixtures/verify.json")).unwrap();
+        snapshot("verify-held", &super::verify::document(&report));
+        broken(&mut report);
+        snapshot("verify-broken", &super::verify::document(&report));
+    }
+
+    /// Three messages in a row are lost.
+    fn broken(report: &mut ackmark_schema::report::verify::VerifyReport) {
+        use ackmark_schema::{
+            anomaly::Class,
+            report::{
+                seal::SealState,
+                verify::{Examined, Example, Verdict},
+            },
+        };
+        let lost = report.findings.iter_mut().find(|finding| finding.class == Class::Lost).unwrap();
+        lost.examined = Examined::Counted(3);
+        lost.verdict = Verdict::Broken;
+        lost.examples.push(Example {
+            topic: "t1".into(),
+            partition: 1,
+            stream: Some(1),
+            sequence: Some(100),
+            run_length: 3,
+            offset: None,
+        });
+        report.verdict = Verdict::Broken;
+        report.reason = "3 acknowledged messages are not in the log".into();
+        report.provocations_known = false;
+        report.seal = SealState::Unsealed { reason: "no sentinel".into() };
+    }
+}

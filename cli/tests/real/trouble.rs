@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -32,6 +32,8 @@ pub(crate) fn trials(kafka: &Arc<Kafka>) -> Vec<Trial> {
     vec![
         trial(kafka, "trouble::a_missing_topic_is_named", missing_topic),
         trial(kafka, "trouble::a_load_folder_holds_one_run", used_folder),
+        trial(kafka, "trouble::a_folder_that_refuses_is_named_before_the_load", refusing_folder),
+        trial(kafka, "trouble::a_full_disk_is_named_before_the_load", full_disk),
         trial(kafka, "trouble::a_ledger_of_another_run_is_refused", other_ledger),
         trial(kafka, "trouble::a_deleted_topic_is_named", deleted_topic),
         trial(kafka, "trouble::an_unsealed_log_is_inconclusive", unsealed),
@@ -56,6 +58,33 @@ fn used_folder(kafka: &Kafka) {
     let folder = folder.parent().unwrap();
     let run = kafka.run(folder, &["load", "--topic", "any", "--create-topic", "1", "--out", "load"]).exits(2);
     assert!(run.stderr.contains("load holds a run already") && run.stderr.contains("--out"), "{}", run.stderr);
+}
+
+/// `/proc` refuses every user, also root, who can write to a folder without write permission.
+fn refusing_folder(kafka: &Kafka) {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = kafka.topic();
+    let run = kafka.run(folder.path(), &["load", "--topic", &topic, "--out", "/proc/load"]).exits(2);
+    assert!(run.stderr.contains("/proc/load") && run.stderr.contains("--out"), "{}", run.stderr);
+    assert_eq!(written(kafka, &topic), 0);
+}
+
+/// A limit on the size of files stands for a full disk: space is refused in the same place.
+fn full_disk(kafka: &Kafka) {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = kafka.topic();
+    let mut limited = Command::new("sh");
+    limited.current_dir(folder.path()).arg("-c").arg("trap '' XFSZ; ulimit -f 64; exec \"$@\"").arg("sh");
+    limited.arg(common::ackmark(folder.path()).get_program());
+    limited.args(["load", "--topic", &topic, "--out", "load", "-b", &kafka.servers(), "--progress", "none"]);
+    let run = common::finish(&mut limited).exits(1);
+    assert!(run.stderr.contains("p0-i0.ledger"), "{}", run.stderr);
+    assert_eq!(written(kafka, &topic), 0);
+}
+
+/// Records of a topic.
+fn written(kafka: &Kafka, topic: &str) -> i64 {
+    kafka.admin().offsets(topic, PATIENCE).unwrap().iter().map(|partition| partition.high).sum()
 }
 
 fn other_ledger(kafka: &Kafka) {
