@@ -92,6 +92,9 @@ pub enum LoadError {
         /// The system's error.
         source: io::Error,
     },
+    /// The caller's flag was raised while the producers were made ready.
+    #[error("interrupted before the first message: nothing was sent")]
+    Interrupted,
     /// No thread.
     #[error("cannot start a thread: {source}; ask for fewer producers, or raise the limit on processes")]
     Thread {

@@ -56,7 +56,7 @@ use crate::{
 /// Longest wait for a producer id.
 const INIT_TIMEOUT: Duration = Duration::from_mins(1);
 /// A single wait within it.
-const INIT_SLICE: Duration = Duration::from_secs(5);
+const INIT_SLICE: Duration = Duration::from_secs(1);
 /// How often whoever watches hears of the run.
 const UPDATE_INTERVAL: Duration = Duration::from_millis(250);
 /// The life of the producers: a load is their first.
@@ -79,13 +79,16 @@ pub fn run(
     prepare_folder(folder)?;
     let asked: Vec<ClientProperties> =
         (0..spec.producers).map(|producer| properties::of_producer(spec, producer)).collect::<Result<_, _>>()?;
-    let in_effect = asked[0].producer_in_effect()?;
+    let producers = create_producers(&asked)?;
+    let in_effect = producers[0].properties_in_effect().to_vec();
     let target = Target::open(spec, &asked[0])?;
     target.check_sizes(spec, &in_effect)?;
     let basis = Basis::from_effective(&in_effect, target.facts).map_err(LoadError::Spec)?;
     let promise = Promise::derive(basis, &spec.profile.must_not);
     let pool = Pool::build(&spec.message, &pool_plan(spec, &in_effect), spec.partitions as usize)?;
-    let producers = create_producers(spec, &asked)?;
+    if spec.profile.transactions.is_some() {
+        producers.iter().try_for_each(|producer| init_transactions(producer, stop))?;
+    }
     let manifest = manifest(spec, &asked, &in_effect, &promise, &target);
     write_json(folder, MANIFEST_FILE, &manifest)?;
     let mut latency_file = match spec.schedule {
@@ -126,13 +129,14 @@ pub fn run(
         last: (0, 0),
         drift_ns: clock.wall_drift_ns(),
         clock_step_ns: 0,
-        outstanding_max: 0,
     };
     let (sent, delivered) = drive(&common, lines, &producers, &seconds, &mut watch)?;
     let usage_at_end = Usage::now();
-    let Watch { collector, clock_step_ns, outstanding_max, .. } = watch;
+    let Watch { collector, clock_step_ns, .. } = watch;
     let (seconds, latencies) = (collector.seconds, collector.latencies);
 
+    let at_end = sent.iter().map(|sent| sent.outstanding).sum();
+    let outstanding_max = seconds.iter().map(|second| second.outstanding).chain([at_end]).max();
     let findings = Findings { sent, delivered, latencies };
     let facts = RunFacts {
         spec,
@@ -144,7 +148,7 @@ pub fn run(
         interrupted: halt.is_interrupted(),
         usage_at_end,
         queue_full: flows.iter().map(|flow| flow.queue_full.load(Ordering::Relaxed)).sum(),
-        outstanding_max,
+        outstanding_max: outstanding_max.unwrap_or(0),
         clock_step_ns,
         leader_changes: target.leader_changes(),
     };
@@ -332,7 +336,6 @@ struct Watch<'a> {
     last: (u64, u64),
     drift_ns: i64,
     clock_step_ns: u64,
-    outstanding_max: u64,
 }
 
 impl Watch<'_> {
@@ -342,7 +345,6 @@ impl Watch<'_> {
             match seconds.recv_timeout(UPDATE_INTERVAL) {
                 Ok(part) => {
                     self.errors += part.errors;
-                    self.outstanding_max = self.outstanding_max.max(part.outstanding);
                     self.collector.take(part)?;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -408,23 +410,17 @@ fn pool_plan(spec: &LoadSpec, in_effect: &[Property]) -> PoolPlan {
     PoolPlan { verified: spec.verified, batch_bytes, spacing_ns, seed: spec.seed }
 }
 
-fn create_producers(spec: &LoadSpec, asked: &[ClientProperties]) -> Result<Vec<RawProducer>, LoadError> {
-    asked
-        .iter()
-        .map(|properties| {
-            let producer = RawProducer::new(properties, LogSink::discard())?;
-            if spec.profile.transactions.is_some() {
-                init_transactions(&producer)?;
-            }
-            Ok(producer)
-        })
-        .collect()
+fn create_producers(asked: &[ClientProperties]) -> Result<Vec<RawProducer>, LoadError> {
+    asked.iter().map(|properties| Ok(RawProducer::new(properties, LogSink::discard())?)).collect()
 }
 
 /// A fresh cluster's coordinator is still loading at first: asked again within the bound.
-fn init_transactions(producer: &RawProducer) -> Result<(), LoadError> {
+fn init_transactions(producer: &RawProducer, stop: &AtomicBool) -> Result<(), LoadError> {
     let start = std::time::Instant::now();
     loop {
+        if stop.load(Ordering::Relaxed) {
+            return Err(LoadError::Interrupted);
+        }
         match producer.init_transactions(INIT_SLICE) {
             Err(error) if error.retriable && start.elapsed() < INIT_TIMEOUT => {}
             answered => return answered.map_err(LoadError::from),

@@ -131,6 +131,8 @@ pub(crate) struct Sent {
     pub(crate) measured: Amount,
     /// When it ended.
     pub(crate) ended_ns: u64,
+    /// Messages outstanding at that time.
+    pub(crate) outstanding: u64,
     /// Its transactions.
     pub(crate) transactions: Option<TransactionTally>,
 }
@@ -155,7 +157,7 @@ impl<'r> Sender<'r> {
         if let Err(error) = result {
             halt.fail(error.to_string());
         }
-        let ended_ns = clock.now_ns();
+        let (ended_ns, outstanding) = (clock.now_ns(), flow.outstanding().messages);
         flow.end_sending(ended_ns);
         if flush {
             line.flush(ended_ns);
@@ -164,6 +166,7 @@ impl<'r> Sender<'r> {
             total: line.sent,
             measured: line.measured,
             ended_ns,
+            outstanding,
             transactions: line.parts.transactions.map(Transactions::into_tally),
         }
     }

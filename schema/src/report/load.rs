@@ -132,7 +132,8 @@ pub struct TransactionFigures {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provocations {
-    /// Requests sent again.
+    /// Requests sent again; for Produce requests the messages that were sent again in new requests, since
+    /// librdkafka repeats messages and not requests there.
     pub request_retries: u64,
     /// Requests that timed out.
     pub request_timeouts: u64,
