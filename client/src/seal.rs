@@ -206,6 +206,7 @@ fn sentinel(run: u32) -> Vec<u8> {
         intended_ns: u64::try_from(now).unwrap_or(0),
         send_delay_us: 0,
         sentinel: true,
+        warm_up: false,
         source: None,
     };
     let mut value = vec![0; header.encoded_len()];

@@ -95,6 +95,7 @@ impl Batch {
                 // An open loop is a little late, each message by another while.
                 send_delay_us: if self.plan.spacing_ns == 0 { 0 } else { checksum % 60 },
                 sentinel: false,
+                warm_up: false,
                 source: None,
             };
             header.encode(value, checksum);

@@ -484,6 +484,7 @@ mod tests {
             intended_ns: 4,
             send_delay_us: 5,
             sentinel: false,
+            warm_up: false,
             source: None,
         };
         for (value, checksum) in pool.values_mut(10, 1000) {

@@ -3,7 +3,7 @@
 //! Per message there is no allocation, lock or system call here; per run one clock reading, one store of
 //! the ledger's reserved mark and one call of the client. `max` sends as long as the bound on what is
 //! outstanding allows and then waits for reports; an open loop sleeps until the next intended time, never
-//! skips a message, and wakes at most every 50 µs, so it does not keep a processor busy that the brokers
+//! skips a message, and wakes at most every 100 µs, so it does not keep a processor busy that the brokers
 //! may share.
 
 use std::{
@@ -34,7 +34,7 @@ pub(crate) const RUN_MESSAGES_MAX: usize = 1_000;
 /// About the most bytes that are handed over by one call.
 const RUN_BYTES: u64 = 1 << 20;
 /// Shortest sleep in an open loop.
-const NAP_NS: u64 = 50_000;
+const NAP_NS: u64 = 100_000;
 /// Longest sleep in an open loop.
 const SLEEP_NS: u64 = 20_000_000;
 /// A single wait for the last reports.
@@ -382,6 +382,7 @@ impl<'r> Line<'r> {
             intended_ns: 0,
             send_delay_us: 0,
             sentinel: false,
+            warm_up: !self.measuring,
             source: None,
         };
         let mut spare = self.spare.take().unwrap_or_else(|| MessageBatch::new(self.chunk));

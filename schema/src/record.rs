@@ -47,7 +47,9 @@ impl Flags {
     pub const SOURCE: Self = Self(1);
     /// A seal's sentinel, not a message.
     pub const SENTINEL: Self = Self(2);
-    const KNOWN: u16 = 3;
+    /// Sent before the measured part: accounted for, but in no figure.
+    pub const WARM_UP: Self = Self(4);
+    const KNOWN: u16 = 7;
 
     /// Whether all of `other` is set.
     pub const fn has(self, other: Self) -> bool {
@@ -85,6 +87,8 @@ pub struct Header {
     pub send_delay_us: u32,
     /// A seal's sentinel.
     pub sentinel: bool,
+    /// Sent before the measured part: accounted for, but in no figure.
+    pub warm_up: bool,
     /// Input of a pipeline.
     pub source: Option<Source>,
 }
@@ -133,8 +137,10 @@ impl Header {
     #[inline]
     pub fn encode(&self, value: &mut [u8], body_checksum: u32) {
         let mut fields = [0u8; CHECKSUM_AT];
-        let flags = (if self.sentinel { Flags::SENTINEL.0 } else { 0 })
-            | (if self.source.is_some() { Flags::SOURCE.0 } else { 0 });
+        let flag = |set: bool, flag: Flags| if set { flag.0 } else { 0 };
+        let flags = flag(self.source.is_some(), Flags::SOURCE)
+            | flag(self.sentinel, Flags::SENTINEL)
+            | flag(self.warm_up, Flags::WARM_UP);
         fields[..3].copy_from_slice(&MAGIC);
         fields[3] = VERSION;
         fields[4..6].copy_from_slice(&flags.to_le_bytes());
@@ -202,6 +208,7 @@ impl Header {
             intended_ns: u64_at(24),
             send_delay_us: u32_at(32),
             sentinel: flags.has(Flags::SENTINEL),
+            warm_up: flags.has(Flags::WARM_UP),
             source,
         })
     }
@@ -215,8 +222,14 @@ mod tests {
     use super::*;
 
     fn headers() -> impl Strategy<Value = Header> {
-        (any::<[u32; 5]>(), any::<[u64; 2]>(), any::<u16>(), any::<bool>(), proptest::option::of(any::<(u32, u64)>()))
-            .prop_map(|(small, large, attempt, sentinel, source)| Header {
+        (
+            any::<[u32; 5]>(),
+            any::<[u64; 2]>(),
+            any::<u16>(),
+            any::<[bool; 2]>(),
+            proptest::option::of(any::<(u32, u64)>()),
+        )
+            .prop_map(|(small, large, attempt, [sentinel, warm_up], source)| Header {
                 run: small[0],
                 stream: small[1],
                 incarnation: small[2],
@@ -226,6 +239,7 @@ mod tests {
                 intended_ns: large[1],
                 attempt,
                 sentinel,
+                warm_up,
                 source: source.map(|(partition, offset)| Source { partition, offset }),
             })
     }
@@ -277,6 +291,7 @@ mod tests {
             intended_ns: 10,
             send_delay_us: 11,
             sentinel: false,
+            warm_up: false,
             source: None,
         };
         let value = message(&header, b"");

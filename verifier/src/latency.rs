@@ -1,9 +1,8 @@
 //! End-to-end latency by the second of the intended send time.
 //!
-//! Kept by second so that the warm-up, whose end is known only afterwards, can be left out. Seconds count
-//! from the first intended time that was seen, which is the start of the schedule. Microseconds,
-//! three significant digits, at most one hour (longer counts as one hour). Memory: below 0.2 MB per second
-//! of load.
+//! Of measured messages only: those of the warm-up are marked in their headers. Seconds count from the first
+//! intended time that was seen. Microseconds, three significant digits, at most one hour (longer counts as
+//! one hour). Memory: below 0.2 MB per second of load.
 
 use std::{
     collections::BTreeMap,
@@ -92,28 +91,26 @@ impl LatencySeconds {
         }
     }
 
-    /// All latencies of the seconds that begin at `from_s` after the start, or later.
-    pub fn from(&self, from_s: f64) -> Histogram<u64> {
+    /// All seconds together.
+    pub fn total(&self) -> Histogram<u64> {
         let mut sum = histogram();
-        for (_, latencies) in self.all().filter(|(second, _)| *second as f64 >= from_s) {
+        for (_, latencies) in self.all() {
             sum += latencies;
         }
         sum
     }
 
-    /// Writes an HDR interval log of the seconds that begin at `from_s` or later: one histogram per second of
-    /// the intended send time, tag `end-to-end`, base time the first intended time. Microseconds; the line's maximum
-    /// is in milliseconds.
+    /// Writes an HDR interval log: one histogram per second of the intended send time, tag `end-to-end`, base time
+    /// the first intended time. Microseconds; the line's maximum is in milliseconds.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write(&self, path: &Path, from_s: f64) -> io::Result<()> {
+    pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut bytes = Vec::new();
         let mut serializer = V2DeflateSerializer::new();
         let base = SystemTime::UNIX_EPOCH + Duration::from_nanos(self.origin_ns().unwrap_or(0));
         let tag = Tag::new(TAG);
-        let wanted = |second: u64, latencies: &Histogram<u64>| second as f64 >= from_s && !latencies.is_empty();
-        let mut seconds: Vec<_> = self.all().filter(|(second, latencies)| wanted(*second, latencies)).collect();
+        let mut seconds: Vec<_> = self.all().filter(|(_, latencies)| !latencies.is_empty()).collect();
         seconds.sort_by_key(|(second, _)| *second);
         {
             let mut log = IntervalLogWriterBuilder::new()
@@ -152,16 +149,14 @@ mod tests {
         other.record(start - 1, start + SECOND_NS);
         other.record(u64::MAX, u64::MAX);
         first.merge(&other);
-        assert_eq!(first.from(0.0).len(), 7);
-        assert_eq!(first.from(1.5).len(), 3, "whole seconds from the one that begins at or after it");
-        assert_eq!((first.from(2.0).max(), first.from(0.0).max() / 1000), (50, 1000));
+        assert_eq!((first.total().len(), first.total().max() / 1000), (7, 1000));
         let mut alone = LatencySeconds::new(Arc::default());
         assert_eq!(alone.origin_ns(), None);
         alone.record(start, start);
         assert_eq!(alone.origin_ns(), Some(start), "the first message sets it");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(LATENCY_FILE);
-        first.write(&path, 1.0).unwrap();
+        first.write(&path).unwrap();
         let bytes = fs::read(&path).unwrap();
         let starts: Vec<_> = IntervalLogIterator::new(&bytes)
             .filter_map(|entry| match entry.unwrap() {
@@ -171,6 +166,6 @@ mod tests {
                 _ => None,
             })
             .collect();
-        assert_eq!(starts, [1, 2, 5].map(|second| (second, TAG.to_owned())));
+        assert_eq!(starts, [0, 1, 2, 5].map(|second| (second, TAG.to_owned())));
     }
 }

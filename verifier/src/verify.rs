@@ -29,7 +29,6 @@ use ackmark_schema::{
         CpuTime,
         load::{LOAD_FILE, LoadReport},
         seal::{SEAL_FILE, SealReport, SealState},
-        timeline::{TIMELINE_FILE, Timeline},
         verify::{Isolation, Scan, VERIFY_FILE, VerifyReport},
     },
     text::{self, TextError},
@@ -47,8 +46,6 @@ use crate::{
     verdict::{Circumstances, judge},
 };
 
-/// How much of the warm-up may be counted rather than drop a whole second.
-const WARM_UP_SLACK_S: f64 = 0.05;
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How to verify.
@@ -496,27 +493,20 @@ fn unfenced(manifest: &Manifest, seal: Option<&SealReport>) -> Option<String> {
     ids.into_iter().find(|id| !fenced.contains(id)).map(|id| format!("transactional id {id} was not fenced"))
 }
 
-/// Writes and sums up the latency without the warm-up, of open loops only: in a `max` phase it would
-/// measure the queue. A load that was killed leaves no report: then all of it is written, and no summary.
+/// Writes and sums up the latency of open loops: in a `max` phase it would measure the queue. A load that
+/// was killed leaves no report: then it is written but not summed up.
 fn latency_of(
     folder: &Path,
     latency: &LatencySeconds,
     load: Option<&LoadReport>,
 ) -> Result<Option<LatencySummary>, VerifyError> {
-    let path = folder.join(LATENCY_FILE);
-    let write = |from_s| {
-        latency.write(&path, from_s).map_err(|source| VerifyError::File { path: path.clone(), doing: "write", source })
-    };
-    let Some(load) = load else { return write(f64::NEG_INFINITY).map(|()| None) };
-    if matches!(load.spec.schedule, Schedule::Max) {
+    let max_phase = load.is_some_and(|load| matches!(load.spec.schedule, Schedule::Max));
+    if max_phase {
         return Ok(None);
     }
-    let timeline: Option<Timeline> = read_optional(folder, TIMELINE_FILE)?;
-    let warm_up_s = timeline.map_or(load.spec.warm_up.0.as_secs_f64(), |timeline| timeline.measured_from_s);
-    let measured_ns = load.started.as_nanosecond() as f64 + warm_up_s * 1e9;
-    let from_s = (measured_ns - latency.origin_ns().unwrap_or(0) as f64) / 1e9 - WARM_UP_SLACK_S;
-    write(from_s)?;
-    Ok(Some(ackmark_stats::latency_summary(&latency.from(from_s))))
+    let path = folder.join(LATENCY_FILE);
+    latency.write(&path).map_err(|source| VerifyError::File { path, doing: "write", source })?;
+    Ok(load.map(|_| ackmark_stats::latency_summary(&latency.total())))
 }
 
 fn cpu_since(before: CpuTime) -> CpuTime {

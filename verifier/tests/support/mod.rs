@@ -143,6 +143,7 @@ pub(crate) fn header(stream: u32, sequence: u64, attempt: u16) -> Header {
         intended_ns: 0,
         send_delay_us: 0,
         sentinel: false,
+        warm_up: false,
         source: None,
     }
 }
