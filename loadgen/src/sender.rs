@@ -210,12 +210,12 @@ impl<'r> Line<'r> {
     fn run_max(&mut self) -> Result<(), TransactionsEnd> {
         while !self.parts.halt.is_raised() {
             let now_ns = self.parts.clock.now_ns();
-            if now_ns >= self.parts.window.end_ns {
-                break;
-            }
             if !self.measuring && now_ns >= self.parts.window.warm_up_ns {
                 self.begin_measuring()?;
                 continue;
+            }
+            if now_ns >= self.parts.window.full_end_ns() {
+                break;
             }
             if self.end_due_transaction(now_ns)? {
                 continue;

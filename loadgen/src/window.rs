@@ -16,7 +16,7 @@ use crate::usage::Usage;
 pub(crate) struct Window {
     /// When the warm-up is over, nanoseconds from the start.
     pub(crate) warm_up_ns: u64,
-    /// When sending is over.
+    /// When sending is over by the schedule.
     pub(crate) end_ns: u64,
     messages: Option<u64>,
     claimed: AtomicU64,
@@ -46,6 +46,12 @@ impl Window {
     /// How it began, if it has.
     pub(crate) fn begun(&self) -> Option<&Begin> {
         self.begun.get()
+    }
+
+    /// When sending is over where nothing is scheduled: the measured part has its full length also when it
+    /// began late, because a transaction had to end first.
+    pub(crate) fn full_end_ns(&self) -> u64 {
+        self.begun().map_or(self.end_ns, |begin| begin.from_ns + (self.end_ns - self.warm_up_ns))
     }
 
     /// Claims up to `n` messages of those that may be measured.
@@ -84,5 +90,13 @@ mod tests {
         window.begin(5);
         window.begin(8);
         assert_eq!(window.begun().map(|begin| begin.from_ns), Some(5));
+    }
+
+    #[test]
+    fn a_late_beginning_does_not_shorten_the_measured_part() {
+        let window = Window::new(5, 10, None);
+        assert_eq!(window.full_end_ns(), 10);
+        window.begin(12);
+        assert_eq!(window.full_end_ns(), 17);
     }
 }

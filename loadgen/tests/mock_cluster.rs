@@ -35,6 +35,8 @@ use tempfile::TempDir;
 
 const TOPIC: &str = "load";
 const PARTITIONS: u32 = 3;
+/// Kafka's number of the `ListOffsets` request.
+const API_LIST_OFFSETS: i16 = 2;
 /// Kafka's number of the `EndTxn` request.
 const API_END_TXN: i16 = 26;
 
@@ -521,6 +523,15 @@ fn what_is_not_answered_by_the_end_of_the_drain_stays_open() {
     let total = loaded.report.total;
     assert!(total.open > 0 && total.acknowledged > 0 && total.failed == 0, "{total:?}");
     assert_eq!(loaded.report.ending, Ending::Interrupted);
+}
+
+#[test]
+fn leaders_that_do_not_know_of_a_fresh_topic_yet_are_asked_again() {
+    let cluster = cluster();
+    cluster.fail_requests(API_LIST_OFFSETS, &[ErrorCode::NOT_LEADER_FOR_PARTITION; 6]);
+    let loaded = load(&LoadSpec { messages: Some(Count(100)), ..spec(&cluster, "all-acks") });
+    loaded.check();
+    assert_eq!(loaded.report.total.acknowledged, 100);
 }
 
 fn refused(spec: &LoadSpec) -> LoadError {
