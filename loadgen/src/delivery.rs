@@ -27,7 +27,6 @@ use crate::{
     window::Window,
 };
 
-const SECOND_NS: u64 = 1_000_000_000;
 /// Longest wait for an event, so that seconds are closed and the end is seen in time.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -115,8 +114,9 @@ struct Sink<'r> {
     found: Delivered,
     errors: BTreeMap<(ErrorCode, ErrorOutcome), u64>,
     latencies: Option<Box<Latencies>>,
-    /// The second that is open.
+    /// The second of the timeline that is open, and how long each is.
     second: u64,
+    interval_ns: u64,
     second_delivered: u64,
     second_errors: u64,
     /// What the event at hand reported, and what of it without an error.
@@ -129,11 +129,13 @@ impl<'r> Sink<'r> {
     fn new(parts: Delivery<'r>) -> Self {
         let latencies = parts.stamps.is_some().then(|| Box::new(Latencies::new()));
         Self {
+            interval_ns: parts.window.interval_ns(),
             parts,
             found: Delivered::default(),
             errors: BTreeMap::new(),
             latencies,
             second: 0,
+
             second_delivered: 0,
             second_errors: 0,
             event: Default::default(),
@@ -237,8 +239,8 @@ impl<'r> Sink<'r> {
 
     /// Closes the seconds that are over.
     fn roll(&mut self, now_ns: u64) {
-        while now_ns >= (self.second + 1) * SECOND_NS {
-            self.close_second((self.second + 1) * SECOND_NS);
+        while now_ns >= (self.second + 1) * self.interval_ns {
+            self.close_second((self.second + 1) * self.interval_ns);
         }
     }
 
@@ -250,7 +252,8 @@ impl<'r> Sink<'r> {
         let closed = ProducerSecond {
             producer: self.parts.producer,
             second: self.second,
-            length_ns: end_ns.saturating_sub(self.second * SECOND_NS),
+            from_ns: self.second * self.interval_ns,
+            length_ns: end_ns.saturating_sub(self.second * self.interval_ns),
             sent: self.parts.flow.sent.get().messages,
             outstanding: self.parts.flow.outstanding().messages,
             delivered: std::mem::take(&mut self.second_delivered),

@@ -1,4 +1,4 @@
-//! Seconds of single producers into the timeline, the latency log and the run's latencies.
+//! Seconds (in short runs quarters of a second) of single producers into the timeline, the latency log and the run's latencies.
 //!
 //! A second is complete when every producer has closed it or ended. At most a few seconds are open at a
 //! time; the timeline holds one small entry per second of the run.
@@ -22,6 +22,8 @@ pub(crate) struct ProducerSecond {
     pub(crate) producer: u32,
     /// Which second, from 0.
     pub(crate) second: u64,
+    /// When it began, nanoseconds from the start.
+    pub(crate) from_ns: u64,
     /// How long it was.
     pub(crate) length_ns: u64,
     /// Messages sent until its end.
@@ -89,7 +91,7 @@ impl<'f> Collector<'f> {
         }
         let told = &mut self.told[part.producer as usize];
         let (open, length_s) = (&mut self.open[at], part.length_ns as f64 / 1e9);
-        open.sum.from_s = part.second as f64;
+        open.sum.from_s = part.from_ns as f64 / 1e9;
         open.sum.length_s = open.sum.length_s.max(length_s);
         open.sum.sent += part.sent - told.sent;
         open.sum.delivered += part.delivered;
@@ -180,6 +182,7 @@ mod tests {
         ProducerSecond {
             producer,
             second,
+            from_ns: second * SECOND_NS,
             length_ns: SECOND_NS,
             sent,
             outstanding: 2,

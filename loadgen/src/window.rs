@@ -11,6 +11,10 @@ use std::sync::{
 
 use crate::usage::Usage;
 
+/// A second of the timeline in runs of this length and more; shorter runs have quarters of a second, so that
+/// it can be told whether they were steady.
+const LONG_NS: u64 = 10_000_000_000;
+
 /// The border, and how many messages may still be measured.
 #[derive(Debug)]
 pub(crate) struct Window {
@@ -46,6 +50,11 @@ impl Window {
     /// How it began, if it has.
     pub(crate) fn begun(&self) -> Option<&Begin> {
         self.begun.get()
+    }
+
+    /// Length of the timeline's intervals.
+    pub(crate) fn interval_ns(&self) -> u64 {
+        if self.end_ns - self.warm_up_ns < LONG_NS { 250_000_000 } else { 1_000_000_000 }
     }
 
     /// When sending is over where nothing is scheduled: the measured part has its full length also when it
@@ -98,5 +107,11 @@ mod tests {
         assert_eq!(window.full_end_ns(), 10);
         window.begin(12);
         assert_eq!(window.full_end_ns(), 17);
+    }
+
+    #[test]
+    fn short_runs_have_short_intervals() {
+        assert_eq!(Window::new(LONG_NS, 2 * LONG_NS, None).interval_ns(), 1_000_000_000);
+        assert_eq!(Window::new(LONG_NS, 2 * LONG_NS - 1, None).interval_ns(), 250_000_000);
     }
 }

@@ -134,7 +134,7 @@ impl Loaded {
         assert_eq!(sum(|second| second.delivered + second.errors), total.sent - total.open);
         assert_eq!(self.timeline.seconds.last().unwrap().outstanding, total.open);
         for (at, second) in self.timeline.seconds.iter().enumerate() {
-            assert!((second.from_s - at as f64).abs() < 1e-9 && second.length_s <= 1.0);
+            assert!((second.from_s - at as f64 * 0.25).abs() < 1e-9 && second.length_s <= 0.25);
         }
     }
 }

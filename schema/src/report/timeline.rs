@@ -23,11 +23,11 @@ pub struct Timeline {
     pub started: Timestamp,
     /// Where the warm-up ended, seconds.
     pub measured_from_s: f64,
-    /// The seconds. The last one may be shorter.
+    /// The seconds, or quarters of a second in runs that measure less than ten. The last one may be shorter.
     pub seconds: Vec<Second>,
 }
 
-/// One interval of about a second.
+/// One interval: a second, or a quarter of one.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Second {
