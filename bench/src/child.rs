@@ -26,6 +26,9 @@ use tokio::{
 
 use crate::event::{BenchEvent, ChildKind, Events, Progress};
 
+/// Tells a child whose death it is not to survive: the process id of the bench. The child's side of it is the
+/// command line's.
+pub const PARENT_VARIABLE: &str = "ACKMARK_PARENT";
 /// How often a stop is looked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a child may take to end after SIGINT: a load drains what is outstanding.
@@ -110,6 +113,7 @@ impl Children {
             }
         }
         command
+            .env(PARENT_VARIABLE, std::process::id().to_string())
             .arg(kind.command())
             .args(arguments)
             .stdin(Stdio::null())

@@ -57,6 +57,7 @@ mod validity;
 mod warm_up;
 mod warnings;
 
+pub use child::PARENT_VARIABLE;
 pub use error::BenchError;
 pub use event::{BenchEvent, ChildKind, Events, Progress};
 pub use options::BenchOptions;

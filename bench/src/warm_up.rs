@@ -1,8 +1,9 @@
 //! Warming brokers before the first trial: a cold JVM broker is several times slower.
 //!
-//! Short loads of up to two million messages under all acks run one after another, each on a topic that is thrown away, until
-//! throughput has risen by less than 5 % twice in a row, or a bound of the scenario is reached. A profile
-//! with transactions then sends a little, so that the coordinator's topic is there before it is measured.
+//! Short loads of up to two million messages under all acks run one after another, each on a topic that is
+//! thrown away, until three in a row have not been faster by 5 % than the best before them, or a bound of the
+//! scenario is reached (single intervals scatter, so two of them prove nothing). A profile with transactions
+//! then sends a little, so that the coordinator's topic is there before it is measured.
 
 use std::time::{Duration, Instant};
 
@@ -28,8 +29,10 @@ const INTERVAL_MESSAGES_MAX: u64 = 2_000_000;
 /// Fewest intervals that the bound on messages is split into.
 const INTERVALS: u64 = 5;
 /// ... and the bound on time, but none shorter than a second.
-const INTERVALS_IN_TIME: u32 = 8;
+const INTERVALS_IN_TIME: u32 = 10;
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// Intervals without a rise that end a warm-up.
+const SETTLED_INTERVALS: usize = 3;
 /// A rise below this share is none.
 const RISE: f64 = 1.05;
 /// Messages of a transactional profile, and how long it may take to send them.
@@ -137,12 +140,13 @@ fn all_acks() -> Profile {
     profile::built_in().into_iter().find(|profile| profile.name == "all-acks").expect("a built-in profile")
 }
 
-/// Whether the last two intervals rose by less than 5 % each.
+/// Whether the last intervals have not been faster than the best before them.
 fn has_settled(rates: &[f64]) -> bool {
-    match rates {
-        [.., first, second, third] => *second < first * RISE && *third < second * RISE,
-        _ => false,
-    }
+    let best = |rates: &[f64]| rates.iter().copied().fold(0.0, f64::max);
+    rates.len().checked_sub(SETTLED_INTERVALS).filter(|before| *before > 0).is_some_and(|before| {
+        let (before, last) = rates.split_at(before);
+        best(last) < best(before) * RISE
+    })
 }
 
 #[cfg(test)]
@@ -150,12 +154,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn throughput_settles_when_it_has_not_risen_twice() {
+    fn throughput_settles_when_it_has_not_risen_three_times() {
         assert!(!has_settled(&[]));
         assert!(!has_settled(&[100.0, 100.0]));
         assert!(!has_settled(&[100.0, 200.0, 205.0]));
-        assert!(!has_settled(&[100.0, 100.0, 120.0]));
-        assert!(has_settled(&[100.0, 200.0, 205.0, 204.0]));
-        assert!(has_settled(&[100.0, 90.0, 80.0]));
+        assert!(!has_settled(&[100.0, 200.0, 205.0, 204.0]));
+        assert!(has_settled(&[100.0, 200.0, 205.0, 204.0, 190.0]));
+        assert!(!has_settled(&[100.0, 200.0, 180.0, 150.0, 230.0]), "one of them rose");
+        assert!(has_settled(&[100.0, 90.0, 80.0, 95.0]));
     }
 }

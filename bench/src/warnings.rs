@@ -86,7 +86,8 @@ fn of_phase(result: &RunResult, phase: &Phase) -> Vec<Warning> {
             "see the trials' folders for what is there",
         ));
     }
-    let short = count(&|trial| trial.ending == Ending::Completed && trial.steadiness == Steadiness::TooShort);
+    let completed = |trial: &Trial, label| trial.ending == Ending::Completed && trial.steadiness == label;
+    let short = count(&|trial| completed(trial, Steadiness::TooShort));
     if short > 0 {
         all.push(warning(
             format!(
@@ -96,14 +97,14 @@ fn of_phase(result: &RunResult, phase: &Phase) -> Vec<Warning> {
             "make the phase's duration longer",
         ));
     }
-    let unsteady = count(&|trial| {
-        trial.ending == Ending::Completed && matches!(trial.steadiness, Steadiness::Drifting | Steadiness::NeverSteady)
-    });
-    if unsteady > 0 {
-        all.push(warning(
-            format!("phase {name}: {} were not steady and are left out", of(unsteady)),
-            "warm up longer (the phase's warm-up), measure longer, or keep other work off the machine",
-        ));
+    let cure = "warm up longer (the phase's warm-up), measure longer, or keep other work off the machine";
+    let drifting = count(&|trial| completed(trial, Steadiness::Drifting));
+    if drifting > 0 {
+        all.push(warning(format!("phase {name}: {} drifted; they are used all the same", of(drifting)), cure));
+    }
+    let never = count(&|trial| completed(trial, Steadiness::NeverSteady));
+    if never > 0 {
+        all.push(warning(format!("phase {name}: {} were never steady and are left out", of(never)), cure));
     }
     let invalid = count(&|trial| !trial.invalid.is_empty());
     if invalid > 0 {
@@ -188,7 +189,7 @@ mod tests {
         );
         let warm_up = WarmUpRecord { messages: 5, duration_s: 1.0, rates_per_s: vec![1.0], settled: false };
         assert!(warned(|result| result.warm_up = Some(warm_up.clone())).contains("warm-up ended after 5 messages"));
-        assert!(warned(|result| result.trials[0].steadiness = Steadiness::Drifting).contains("not steady"));
+        assert!(warned(|result| result.trials[0].steadiness = Steadiness::Drifting).contains("drifted"));
         assert!(
             warned(|result| result.trials[2].invalid.push("the clock stepped".into())).contains("the clock stepped")
         );

@@ -3,7 +3,7 @@
 use ackmark_schema::{
     promise::{Acks, Basis},
     report::Ending,
-    result::{Comparison, Estimate, Provider, RunResult, Steadiness, Summary, Trial},
+    result::{Comparison, Estimate, Provider, RunResult, Summary, Trial},
     scenario::{Arrivals, Load, Payload, Size},
     units::{Bytes, Rate},
 };
@@ -119,19 +119,7 @@ pub(crate) fn summary<'a>(result: &'a RunResult, phase: &str, profile: &str) -> 
 pub(crate) fn trials<'a>(result: &'a RunResult, phase: &str, profile: &str) -> Vec<(&'a Trial, bool)> {
     let trials: Vec<&Trial> =
         result.trials.iter().filter(|trial| trial.phase == phase && trial.profile == profile).collect();
-    let sound = |trial: &Trial| trial.ending == Ending::Completed && trial.invalid.is_empty();
-    let steady = trials.iter().filter(|trial| sound(trial) && trial.steadiness == Steadiness::Steady).count();
-    // A summary of more trials than there are steady ones has taken those that were too short to tell.
-    let short_too = summary(result, phase, profile).is_some_and(|summary| summary.trials as usize > steady);
-    let used = |trial: &Trial| {
-        sound(trial)
-            && match trial.steadiness {
-                Steadiness::Steady => true,
-                Steadiness::TooShort => short_too,
-                Steadiness::Drifting | Steadiness::NeverSteady => false,
-            }
-    };
-    trials.into_iter().map(|trial| (trial, used(trial))).collect()
+    trials.into_iter().map(|trial| (trial, trial.is_used())).collect()
 }
 
 /// An estimate whose figures can be drawn.

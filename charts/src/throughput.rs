@@ -116,7 +116,7 @@ fn lead(result: &RunResult, phase: &str, rows: &[Row]) -> String {
         .map(|estimate| estimate.confidence)
         .collect();
     let hollow = if rows.iter().flat_map(|row| &row.trials).any(|trial| !trial.used) {
-        "; hollow: left out (failed, invalid or not steady)"
+        "; hollow: left out (failed, invalid or never steady)"
     } else {
         ""
     };

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 
 const PRECEDENCE: &str = "\
 Client properties: what is typed (-X) beats the environment (ACKMARK_X_…), which beats a file (-F), then \
-the scenario, then the profile, then librdkafka's defaults. `ackmark profiles NAME --effective` shows each \
+the profile, then the scenario, then librdkafka's defaults. `ackmark profiles NAME --effective` shows each \
 value with its origin.";
 
 /// When to use colour.

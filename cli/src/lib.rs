@@ -12,6 +12,7 @@
 //! | [`document`] | headings, sentences and tables, for a terminal or as Markdown |
 //! | [`progress`] | what is told while work goes on, on stderr |
 //! | [`narration`] | what a bench tells, from its events |
+//! | [`parent`] | a child of a bench does not outlive it |
 //! | [`interrupt`] | Ctrl-C: first a clean end, then the end |
 //! | [`checks`] | what stands in the way of a run |
 //! | [`folder`], [`files`] | what is read and written |
@@ -32,6 +33,7 @@ mod files;
 mod folder;
 mod interrupt;
 mod narration;
+mod parent;
 mod print;
 mod problem;
 mod progress;
@@ -42,6 +44,9 @@ use arguments::{Arguments, Parsed};
 
 /// Runs the command that the process' arguments ask for.
 pub fn main() -> ExitCode {
+    if let Err(exit) = parent::die_with_it() {
+        return exit.into();
+    }
     let arguments = match Arguments::parse() {
         Parsed::Command(arguments) => arguments,
         Parsed::Done(exit) => return exit.into(),

@@ -228,14 +228,18 @@ impl AdminClient {
         first_refusal(results, "create")
     }
 
-    /// Creates a topic and waits until it can be used.
+    /// Creates a topic and waits until it can be used: all replicas in sync, and every leader answers for its
+    /// partitions. That some broker describes it as ready is not enough: each learns of it at its own time.
     ///
     /// # Errors
     /// The refusal, or not in time.
     pub fn create_topic(&self, topic: &NewTopic, timeout: Duration) -> Result<TopicMetadata, ClientError> {
         let start = Instant::now();
+        let left = || timeout.saturating_sub(start.elapsed());
         self.create_topics(std::slice::from_ref(topic), timeout)?;
-        self.wait_until_ready(&topic.name, timeout.saturating_sub(start.elapsed()))
+        let ready = self.wait_until_ready(&topic.name, left())?;
+        self.offsets(&topic.name, left())?;
+        Ok(ready)
     }
 
     /// Deletes topics. Brokers free the space later (`file.delete.delay.ms`).
@@ -287,11 +291,27 @@ impl AdminClient {
     }
 
     /// All offsets of all partitions of a topic, by partition. The last stable offsets are read first, so
-    /// that `last_stable <= high` holds while others write.
+    /// that `last_stable <= high` holds while others write. While leaders move or have not heard of a fresh
+    /// topic yet they are asked again, until the time is up.
     ///
     /// # Errors
     /// The first code by which a partition failed.
     pub fn offsets(&self, topic: &str, timeout: Duration) -> Result<Vec<PartitionOffsets>, ClientError> {
+        let start = Instant::now();
+        // A topic that does not exist is no matter of time.
+        self.topic(topic, timeout)?;
+        loop {
+            let left = timeout.saturating_sub(start.elapsed());
+            match self.offsets_now(topic, left.min(LOOK_TIMEOUT).max(LOOK_INTERVAL)) {
+                Err(error) if error.code().is_some_and(leader_unsettled) && !left.is_zero() => {
+                    std::thread::sleep(LOOK_INTERVAL);
+                }
+                answered => return answered,
+            }
+        }
+    }
+
+    fn offsets_now(&self, topic: &str, timeout: Duration) -> Result<Vec<PartitionOffsets>, ClientError> {
         let partitions: Vec<i32> = self.topic(topic, timeout)?.partitions.iter().map(|found| found.id).collect();
         let stable = self.list_offsets(topic, &partitions, OffsetQuery::LastStable, timeout)?;
         let high = self.list_offsets(topic, &partitions, OffsetQuery::HighWatermark, timeout)?;
@@ -326,6 +346,19 @@ impl AdminClient {
         };
         partitions.iter().map(one).collect()
     }
+}
+
+/// What is said of a partition by a broker that does not lead it any more, or has not heard that it does.
+fn leader_unsettled(code: ErrorCode) -> bool {
+    [
+        ErrorCode::NOT_LEADER_FOR_PARTITION,
+        ErrorCode::LEADER_NOT_AVAILABLE,
+        ErrorCode::UNKNOWN_TOPIC_OR_PART,
+        ErrorCode::UNKNOWN_TOPIC,
+        ErrorCode::UNKNOWN_PARTITION,
+        ErrorCode::TIMED_OUT,
+    ]
+    .contains(&code)
 }
 
 fn first_refusal(results: Vec<(String, Option<(ErrorCode, String)>)>, verb: &str) -> Result<(), ClientError> {

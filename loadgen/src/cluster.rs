@@ -1,14 +1,11 @@
 //! What is asked of the cluster before and after a load: is it there, does the topic fit, what is its
 //! promise made of. Each question has a bound.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use ackmark_client::{
     AdminClient, ClientError, ClientProperties, ErrorCode, LogSink,
-    admin::{ConfigEntry, ConfigResource, PartitionOffsets, TopicMetadata},
+    admin::{ConfigEntry, ConfigResource, TopicMetadata},
 };
 use ackmark_schema::{load_spec::LoadSpec, manifest::TopicStart, promise::TopicFacts, properties::Property};
 
@@ -22,8 +19,6 @@ use crate::{
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest wait for an answer after the load.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pause between two questions.
-const PAUSE: Duration = Duration::from_millis(100);
 /// What a batch needs beside its records' values: batch header, record framing (Kafka message format 2).
 const BATCH_OVERHEAD_BYTES: u64 = 61 + 32;
 
@@ -58,7 +53,7 @@ impl Target {
             let topic = spec.topic.clone();
             return Err(LoadError::TooFewPartitions { topic, found, wanted: spec.partitions });
         }
-        let offsets = settled_offsets(&admin, &spec.topic)?;
+        let offsets = admin.offsets(&spec.topic, ANSWER_TIMEOUT)?;
         // The mock has no configs: it promises nothing.
         let configs = if spec.simulated {
             Vec::new()
@@ -113,27 +108,6 @@ impl Target {
         let changed = self.topic.partitions.iter().zip(&now.partitions).filter(|(old, new)| old.leader != new.leader);
         Some(changed.count() as u64)
     }
-}
-
-/// Offsets of a topic that may just have been created: its leaders may not know of it yet.
-fn settled_offsets(admin: &AdminClient, topic: &str) -> Result<Vec<PartitionOffsets>, ClientError> {
-    let start = Instant::now();
-    loop {
-        match admin.offsets(topic, ANSWER_TIMEOUT) {
-            Err(error) if is_passing(&error) && start.elapsed() < ANSWER_TIMEOUT => thread::sleep(PAUSE),
-            answered => return answered,
-        }
-    }
-}
-
-fn is_passing(error: &ClientError) -> bool {
-    let passing = [
-        ErrorCode::NOT_LEADER_FOR_PARTITION,
-        ErrorCode::LEADER_NOT_AVAILABLE,
-        ErrorCode::UNKNOWN_TOPIC_OR_PART,
-        ErrorCode::NOENT,
-    ];
-    error.code().is_some_and(|code| passing.contains(&code))
 }
 
 fn missing(error: ClientError, spec: &LoadSpec) -> LoadError {

@@ -11,10 +11,10 @@ pub enum Origin {
     Default,
     /// Set by ackmark so that it can do its work (for one, `enable.metrics.push`).
     Tool,
+    /// The scenario file, for all profiles.
+    Scenario,
     /// The delivery profile.
     Profile,
-    /// The scenario file.
-    Scenario,
     /// A client properties file (`-F`).
     File,
     /// An environment variable `ACKMARK_…`.

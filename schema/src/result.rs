@@ -199,7 +199,7 @@ pub struct Trial {
     pub ending: Ending,
     /// The error, when it failed.
     pub error: Option<String>,
-    /// Whether throughput was steady; only steady trials make a headline.
+    /// Whether throughput was steady.
     pub steadiness: Steadiness,
     /// Why its figures must not be used; empty when they may.
     pub invalid: Vec<String>,
@@ -207,6 +207,18 @@ pub struct Trial {
     pub load: Option<TrialLoad>,
     /// What the verifier found; absent when it never reported or was off.
     pub verification: Option<TrialVerification>,
+}
+
+impl Trial {
+    /// Whether its figures stand in summaries and comparisons: it completed, is valid and settled. Trials that drift
+    /// are in, and said to: leaving them out would choose trials by their outcome, and the interval between trials
+    /// holds what drift does to them.
+    pub fn is_used(&self) -> bool {
+        self.ending == Ending::Completed
+            && self.invalid.is_empty()
+            && self.steadiness != Steadiness::NeverSteady
+            && self.load.is_some()
+    }
 }
 
 /// Whether a trial's throughput was steady.
@@ -292,7 +304,7 @@ pub struct TrialFinding {
     pub verdict: Verdict,
 }
 
-/// A profile in a phase, over its trials. Only completed, valid and steady trials are in it.
+/// A profile in a phase, over its trials. Its trials are those of [`Trial::is_used`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Summary {
@@ -302,7 +314,7 @@ pub struct Summary {
     pub profile: String,
     /// Trials used.
     pub trials: u32,
-    /// Trials left out, because they failed, were invalid or not steady.
+    /// Trials left out, because they failed, were invalid or never steady.
     pub left_out: u32,
     /// Delivered messages per second (`max` phases); absent below the trials that an interval needs.
     pub delivered_per_s: Option<Estimate>,

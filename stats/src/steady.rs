@@ -1,14 +1,15 @@
 //! Whether a trial's throughput was steady.
 //!
 //! For short series of interval rates (5 to some hundred values) whose warm-up has been taken off already.
-//! What counts is whether the trial's mean would mislead; so each test needs an effect that matters and
-//! not only one that is significant:
+//! What counts is whether the trial's mean would mislead; so each test needs an effect that is significant
+//! and that matters. A cut of MSER is a change when the part that is cut off differs from the rest by more
+//! than three standard errors: MSER picks the cut that looks best, so less would often be chance.
 //!
 //! | label | when |
 //! |---|---|
 //! | too short | below five values no trend could reach 5 % (2/4! = 0.083) |
-//! | never steady | MSER cuts more than half at the start (White 1997: then there is no steady part) and the rest's mean differs by more than 10 %; or the values spread by more than half of their mean |
-//! | drifting | Mann-Kendall p below 5 % and a change of more than 10 % along the Theil-Sen slope; or a cut at the start or at the end moves the mean by more than 10 % |
+//! | never steady | MSER cuts a change off that is more than half, at the start (White 1997: then there is no steady part), and the rest's mean differs by more than 10 %; or the values spread by more than half of their mean |
+//! | drifting | Mann-Kendall p below 5 % and a change of more than 10 % along the Theil-Sen slope; or a change that is cut off at the start or at the end moves the mean by more than 10 % |
 //! | steady | none of these |
 //!
 //! MSER (White, "An effective truncation heuristic for bias reduction in simulation output", 1997) cuts as
@@ -27,6 +28,8 @@ pub const STEADY_POINTS_MIN: usize = 5;
 const MATTERS: f64 = 0.10;
 /// Largest coefficient of variation of something that is called steady.
 const SPREAD_MAX: f64 = 0.5;
+/// Standard errors by which a part must differ to be a change.
+const CHANGE_ERRORS: f64 = 3.0;
 /// Level of the trend test.
 const SIGNIFICANT: f64 = 0.05;
 /// Fewest values that MSER leaves, so that a chance likeness of the last two is not a steady state.
@@ -42,18 +45,33 @@ pub fn steadiness(series: &[f64]) -> Steadiness {
     if whole.mean <= 0.0 || whole.deviation > SPREAD_MAX * whole.mean {
         return Steadiness::NeverSteady;
     }
-    let moves_mean = |kept: &[f64]| (Moments::of(kept).mean - whole.mean).abs() > MATTERS * whole.mean;
+    let is_change = |(off, kept): (&[f64], &[f64])| {
+        differ(off, kept) && (Moments::of(kept).mean - whole.mean).abs() > MATTERS * whole.mean
+    };
     let cut = mser_cut(series);
-    if cut > n / 2 && moves_mean(&series[cut..]) {
+    let early = is_change(series.split_at(cut));
+    if cut > n / 2 && early {
         return Steadiness::NeverSteady;
     }
     let drift = trend(series).is_some_and(|trend| trend.p < SIGNIFICANT && trend.change.abs() > MATTERS);
     let reversed: Vec<f64> = series.iter().rev().copied().collect();
-    let late = mser_cut(&reversed);
-    if drift || moves_mean(&series[cut..]) || moves_mean(&series[..n - late]) {
+    let late = is_change(reversed.split_at(mser_cut(&reversed)));
+    if drift || early || late {
         return Steadiness::Drifting;
     }
     Steadiness::Steady
+}
+
+/// Whether two parts of a series differ by more than chance: their means, by more than [`CHANGE_ERRORS`]
+/// standard errors of the difference under their pooled variance.
+fn differ(one: &[f64], other: &[f64]) -> bool {
+    let (n, m) = (one.len() as f64, other.len() as f64);
+    if one.is_empty() || n + m < 3.0 {
+        return false;
+    }
+    let (a, b) = (Moments::of(one), Moments::of(other));
+    let pooled = (n * a.deviation.powi(2) + m * b.deviation.powi(2)) / (n + m - 2.0);
+    (a.mean - b.mean).abs() > CHANGE_ERRORS * (pooled * (1.0 / n + 1.0 / m)).sqrt()
 }
 
 /// How many values at the start MSER cuts.
@@ -101,7 +119,9 @@ mod tests {
         // A late change: the disk fills up, a neighbour wakes.
         assert_eq!(steadiness(&[100.0, 101.0, 99.0, 100.0, 60.0, 58.0]), Steadiness::Drifting);
         // Settled in the second half only.
-        assert_eq!(steadiness(&[50.0, 120.0, 45.0, 130.0, 40.0, 110.0, 111.0, 110.0]), Steadiness::NeverSteady);
+        assert_eq!(steadiness(&[40.0, 52.0, 45.0, 55.0, 40.0, 110.0, 111.0, 110.0]), Steadiness::NeverSteady);
+        // Nothing but noise in the first half.
+        assert_eq!(steadiness(&[50.0, 120.0, 45.0, 130.0, 40.0, 110.0, 111.0, 110.0]), Steadiness::Steady);
         assert_eq!(steadiness(&[200.0, 0.0, 200.0, 0.0, 200.0, 0.0]), Steadiness::NeverSteady);
         assert_eq!(steadiness(&[0.0; 8]), Steadiness::NeverSteady);
     }
@@ -128,7 +148,7 @@ mod tests {
     #[test]
     fn noise_alone_is_seldom_called_unsteady() {
         for length in [5, 6, 10, 20] {
-            for half_width in [5.0, 10.0, 15.0] {
+            for half_width in [5.0, 10.0, 15.0, 40.0] {
                 let share = false_alarms(length, half_width);
                 assert!(share <= 0.07, "length {length}, ±{half_width}: {share}");
             }

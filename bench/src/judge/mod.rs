@@ -13,10 +13,7 @@ mod verdict;
 
 use std::path::Path;
 
-use ackmark_schema::{
-    report::Ending,
-    result::{RunResult, Steadiness, Trial, Warning},
-};
+use ackmark_schema::result::{RunResult, Trial, Warning};
 
 /// Fills in what follows from the trials so far. `folder` is the result folder, whose latency logs are
 /// merged. Returns what the logs lack.
@@ -32,12 +29,5 @@ pub(crate) fn judge(result: &mut RunResult, folder: &Path) -> Vec<Warning> {
 
 /// Trials of a profile in a phase whose figures may be used.
 pub(crate) fn usable<'a>(trials: &'a [Trial], phase: &'a str, profile: &'a str) -> impl Iterator<Item = &'a Trial> {
-    trials.iter().filter(move |trial| trial.phase == phase && trial.profile == profile && is_usable(trial))
-}
-
-fn is_usable(trial: &Trial) -> bool {
-    trial.ending == Ending::Completed
-        && trial.invalid.is_empty()
-        && matches!(trial.steadiness, Steadiness::Steady | Steadiness::TooShort)
-        && trial.load.is_some()
+    trials.iter().filter(move |trial| trial.phase == phase && trial.profile == profile && trial.is_used())
 }
