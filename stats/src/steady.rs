@@ -2,8 +2,8 @@
 //!
 //! For short series of interval rates (5 to some hundred values) whose warm-up has been taken off already.
 //! What counts is whether the trial's mean would mislead; so each test needs an effect that is significant
-//! and that matters. A cut of MSER is a change when the part that is cut off differs from the rest by more
-//! than three standard errors: MSER picks the cut that looks best, so less would often be chance.
+//! and that matters. A cut of MSER is a change when the part that is cut off differs from the rest by
+//! Student's t at 0.2 %: MSER picks the cut that looks best, so a usual level would often be chance.
 //!
 //! | label | when |
 //! |---|---|
@@ -19,6 +19,7 @@
 //! Limit: a slow drift below 10 % within a trial is not seen here; between trials it is cancelled by pairs.
 
 use ackmark_schema::result::Steadiness;
+use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::trend::trend;
 
@@ -28,8 +29,8 @@ pub const STEADY_POINTS_MIN: usize = 5;
 const MATTERS: f64 = 0.10;
 /// Largest coefficient of variation of something that is called steady.
 const SPREAD_MAX: f64 = 0.5;
-/// Standard errors by which a part must differ to be a change.
-const CHANGE_ERRORS: f64 = 3.0;
+/// Level of the test for a change.
+const SIGNIFICANT_CHANGE: f64 = 0.002;
 /// Level of the trend test.
 const SIGNIFICANT: f64 = 0.05;
 /// Fewest values that MSER leaves, so that a chance likeness of the last two is not a steady state.
@@ -62,8 +63,7 @@ pub fn steadiness(series: &[f64]) -> Steadiness {
     Steadiness::Steady
 }
 
-/// Whether two parts of a series differ by more than chance: their means, by more than [`CHANGE_ERRORS`]
-/// standard errors of the difference under their pooled variance.
+/// Whether the means of two parts of a series differ by more than chance: Student's t under their pooled variance.
 fn differ(one: &[f64], other: &[f64]) -> bool {
     let (n, m) = (one.len() as f64, other.len() as f64);
     if one.is_empty() || n + m < 3.0 {
@@ -71,7 +71,10 @@ fn differ(one: &[f64], other: &[f64]) -> bool {
     }
     let (a, b) = (Moments::of(one), Moments::of(other));
     let pooled = (n * a.deviation.powi(2) + m * b.deviation.powi(2)) / (n + m - 2.0);
-    (a.mean - b.mean).abs() > CHANGE_ERRORS * (pooled * (1.0 / n + 1.0 / m)).sqrt()
+    let critical = StudentsT::new(0.0, 1.0, n + m - 2.0)
+        .expect("there are degrees of freedom")
+        .inverse_cdf(1.0 - SIGNIFICANT_CHANGE / 2.0);
+    (a.mean - b.mean).abs() > critical * (pooled * (1.0 / n + 1.0 / m)).sqrt()
 }
 
 /// How many values at the start MSER cuts.

@@ -169,7 +169,7 @@ impl Run {
             started: Timestamp::UNIX_EPOCH,
             ending: Ending::Completed,
             error: None,
-            steadiness: if steady { Steadiness::Steady } else { Steadiness::Drifting },
+            steadiness: if steady { Steadiness::Steady } else { Steadiness::NeverSteady },
             invalid: Vec::new(),
             load: Some(TrialLoad {
                 total: Counts::default(),
