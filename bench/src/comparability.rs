@@ -5,6 +5,7 @@
 //! topic, derived rates, the brokers' version and configs, and the machine's class.
 
 use ackmark_schema::{
+    properties::Property,
     result::{ClusterFacts, Environment},
     scenario::Scenario,
 };
@@ -18,6 +19,7 @@ const GIB: u64 = 1 << 30;
 pub(crate) fn key(
     scenario: &Scenario,
     rates: &IndexMap<String, f64>,
+    properties: &[Property],
     cluster: &ClusterFacts,
     environment: &Environment,
 ) -> String {
@@ -30,6 +32,7 @@ pub(crate) fn key(
     let basis = json!({
         "scenario": scenario,
         "rates": rates,
+        "properties": properties.iter().filter(|property| is_setting(&property.name)).collect::<Vec<_>>(),
         "provider": cluster.provider,
         "kafka_version": cluster.kafka_version,
         "brokers": cluster.brokers.len(),
@@ -44,6 +47,13 @@ pub(crate) fn key(
     format!("{:016x}", u64::from_be_bytes(first))
 }
 
+/// Whether a property of the user's says how messages are sent, and not where to or as whom.
+fn is_setting(name: &str) -> bool {
+    !["bootstrap.servers", "metadata.broker.list", "client.id", "security.protocol"].contains(&name)
+        && !name.starts_with("ssl.")
+        && !name.starts_with("sasl.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,7 +66,7 @@ mod tests {
             let (mut scenario, mut cluster, mut environment) =
                 (result.scenario.clone(), result.cluster.clone(), result.environment.clone());
             change(&mut scenario, &mut cluster, &mut environment);
-            key(&scenario, &result.rates, &cluster, &environment)
+            key(&scenario, &result.rates, &[], &cluster, &environment)
         };
         let same = of(&|_, _, _| {});
         assert_eq!(same.len(), 16);

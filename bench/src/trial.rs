@@ -303,7 +303,9 @@ impl Bed<'_> {
         let report: Option<LoadReport> = take(folder, LOAD_FILE, &mut work);
         let timeline: Option<Timeline> = take(folder, TIMELINE_FILE, &mut work);
         let verified: Option<VerifyReport> = if work.interrupted { None } else { take(folder, VERIFY_FILE, &mut work) };
-        if verified.as_ref().is_none_or(|report| report.verdict != Verdict::Broken) && !self.keep_ledgers {
+        // What was not found to be held may be judged again.
+        let held = |report: &VerifyReport| matches!(report.verdict, Verdict::Held | Verdict::HeldUnprovoked);
+        if verified.as_ref().is_some_and(held) && !self.keep_ledgers {
             remove_ledgers(folder);
         }
         if work.error.is_none() && !work.interrupted {

@@ -88,9 +88,9 @@ pub(crate) fn draw(
         .then(|| format!("{} without a timeline: {}", numbers::of(unread.len() as u64, "trial"), unread[0]));
     let sheet = Sheet {
         result,
-        title: if findings.is_empty() { "No measured second to report".into() } else { findings.join(". ") },
+        title: if findings.is_empty() { "No measured interval to report".into() } else { findings.join(". ") },
         lead:
-            "One point per second. Strong: the trial with the median figure; faint: the other trials; shaded: warm-up."
+            "One point per interval: a second, in short trials a quarter of one. Strong: the trial with the median figure; faint: the other trials; shaded: warm-up."
                 .into(),
         figures: panels.iter().flat_map(|panel| panel.series.iter().map(|series| panel.words(series))).collect(),
         notes: notes.into_iter().collect(),
@@ -199,7 +199,7 @@ impl<'a> Panel<'a> {
             Quantity::Throughput => {
                 format!("{}–{} per second", numbers::short(*least), numbers::short(*most))
             }
-            Quantity::Latency => format!("worst second {}", numbers::latency(*most)),
+            Quantity::Latency => format!("worst interval {}", numbers::latency(*most)),
         }
     }
 
@@ -215,7 +215,7 @@ impl<'a> Panel<'a> {
                 });
                 let (share, profile) = shares.min_by(|a, b| a.0.total_cmp(&b.0))?;
                 Some(format!(
-                    "Slowest second: {:.0}\u{a0}% of its trial's median throughput ({profile})",
+                    "Slowest interval: {:.0}\u{a0}% of its trial's median throughput ({profile})",
                     share * 100.0
                 ))
             }
@@ -224,7 +224,7 @@ impl<'a> Panel<'a> {
                     series.representative.measured().into_iter().map(|value| (value, series.profile))
                 });
                 let (value, profile) = worst.max_by(|a, b| a.0.total_cmp(&b.0))?;
-                Some(format!("Worst second's p99: {} ({profile})", numbers::latency(value)))
+                Some(format!("Worst interval's p99: {} ({profile})", numbers::latency(value)))
             }
         }
     }

@@ -128,7 +128,7 @@ pub struct PartitionOffsets {
 
 /// An admin client. Calls from several threads take turns.
 pub struct AdminClient {
-    queue: Mutex<Queue>,
+    turn: Mutex<()>,
     handle: Arc<Handle>,
     /// Asked for brokers only, so it never knows a topic: see `requests::metadata`.
     topicless: Arc<Handle>,
@@ -153,15 +153,25 @@ impl AdminClient {
         let handle = create(logs.clone())?;
         let topicless = create(logs)?;
         let events = [handle.main_queue(), topicless.main_queue()];
-        Ok(AdminClient { queue: Mutex::new(handle.new_queue()), handle, topicless, events })
+        Ok(AdminClient { turn: Mutex::new(()), handle, topicless, events })
     }
 
-    /// The queue for one request's answer, whose turn it is now.
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn drop_events(&self) {
         for events in &self.events {
             while events.poll(Duration::ZERO).is_some() {}
         }
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose turn it is to ask for metadata.
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.drop_events();
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A queue for one request's answer: one that comes too late must not be taken for the next one's.
+    fn answer_queue(&self) -> Queue {
+        self.drop_events();
+        self.handle.new_queue()
     }
 
     /// The cluster's brokers. Fails when no broker answers in time, so it also tells that one is there.
@@ -169,7 +179,7 @@ impl AdminClient {
     /// # Errors
     /// The code by which it failed; timed out when no broker answered.
     pub fn metadata(&self, timeout: Duration) -> Result<ClusterMetadata, ClientError> {
-        let _turn = self.queue();
+        let _turn = self.turn();
         requests::metadata(&self.topicless, timeout)
             .map_err(|(code, reason)| ClientError::operation("ask for the cluster's brokers".to_owned(), code, &reason))
     }
@@ -190,7 +200,7 @@ impl AdminClient {
     /// # Errors
     /// The code by which it failed.
     pub fn topic(&self, name: &str, timeout: Duration) -> Result<TopicMetadata, ClientError> {
-        let _turn = self.queue();
+        let _turn = self.turn();
         let topic = self.handle.topic(name)?;
         requests::describe_topic(&self.handle, &topic, timeout)
             .map_err(|(code, reason)| ClientError::operation(format!("describe topic '{name}'"), code, &reason))
@@ -224,7 +234,7 @@ impl AdminClient {
     /// # Errors
     /// The first refusal; the other topics of the call are created all the same.
     pub fn create_topics(&self, topics: &[NewTopic], timeout: Duration) -> Result<(), ClientError> {
-        let results = requests::create_topics(&self.handle, &self.queue(), topics, timeout)?;
+        let results = requests::create_topics(&self.handle, &self.answer_queue(), topics, timeout)?;
         first_refusal(results, "create")
     }
 
@@ -247,7 +257,7 @@ impl AdminClient {
     /// # Errors
     /// The first refusal; the other topics of the call are deleted all the same.
     pub fn delete_topics(&self, names: &[&str], timeout: Duration) -> Result<(), ClientError> {
-        let results = requests::delete_topics(&self.handle, &self.queue(), names, timeout)?;
+        let results = requests::delete_topics(&self.handle, &self.answer_queue(), names, timeout)?;
         first_refusal(results, "delete")
     }
 
@@ -268,7 +278,7 @@ impl AdminClient {
             ConfigResource::Topic(name) => format!("describe the configs of topic '{name}'"),
             ConfigResource::Broker(id) => format!("describe the configs of broker {id}"),
         };
-        requests::describe_configs(&self.handle, &self.queue(), resource, timeout)
+        requests::describe_configs(&self.handle, &self.answer_queue(), resource, timeout)
             .map_err(|(code, reason)| ClientError::operation(what(), code, &reason))
     }
 
@@ -335,7 +345,7 @@ impl AdminClient {
     ) -> Result<Vec<(i32, i64)>, ClientError> {
         let what = |partition: i32| format!("list the offsets of {topic}-{partition}");
         let first = partitions.first().copied().unwrap_or(-1);
-        let answers = requests::list_offsets(&self.handle, &self.queue(), topic, partitions, query, timeout)
+        let answers = requests::list_offsets(&self.handle, &self.answer_queue(), topic, partitions, query, timeout)
             .map_err(|(code, reason)| ClientError::operation(what(first), code, &reason))?;
         let one = |partition: &i32| {
             let answer = answers.iter().find(|(id, _)| id == partition).map(|(_, offset)| *offset);
@@ -357,6 +367,12 @@ fn leader_unsettled(code: ErrorCode) -> bool {
         ErrorCode::UNKNOWN_TOPIC,
         ErrorCode::UNKNOWN_PARTITION,
         ErrorCode::TIMED_OUT,
+        ErrorCode::TRANSPORT,
+        ErrorCode::NETWORK_EXCEPTION,
+        ErrorCode::KAFKA_STORAGE_ERROR,
+        ErrorCode::of(74), // FENCED_LEADER_EPOCH
+        ErrorCode::of(75), // UNKNOWN_LEADER_EPOCH
+        ErrorCode::of(78), // OFFSET_NOT_AVAILABLE: right after an election (KIP-207)
     ]
     .contains(&code)
 }

@@ -223,14 +223,12 @@ pub enum ClientError {
         reason: String,
     },
     /// A line of a properties file is not `key=value`.
-    #[error("{origin}, line {line}: '{text}' is no property; write it as key=value")]
+    #[error("{origin}, line {line} is no property; write it as key=value")]
     PropertyLine {
         /// The file, or what else the text came from.
         origin: String,
-        /// From 1.
+        /// From 1. The line itself is not told: it may hold a secret.
         line: usize,
-        /// The line.
-        text: String,
     },
     /// The properties do not go together.
     #[error("the client cannot be created: {reason}; change the properties that it names")]

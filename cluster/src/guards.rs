@@ -18,8 +18,8 @@ pub struct Guards {
     pub topic_prefix: &'static str,
     /// Message bytes that a whole run may write, before replication.
     pub bytes_max: Option<u64>,
-    /// Message bytes per second that all producers together may send. A phase that asks for "as fast as possible" is
-    /// throttled to it.
+    /// Message bytes per second that all producers together may send. A phase that asks for "as fast as possible" ends
+    /// after the messages that this rate lets through in its time; within it, it is not slowed down.
     pub rate_max_bytes_per_s: Option<u64>,
     /// Messages that a warm-up may send.
     pub warm_up_messages_max: Option<u64>,
@@ -76,7 +76,7 @@ impl Guards {
         if let Some(max) = self.bytes_max.filter(|max| plan.bytes > *max) {
             return refuse(format!(
                 "the plan writes {} MiB to a cluster that ackmark did not start, where {} MiB are allowed: make the run \
-                 shorter or raise the limit",
+                 shorter or allow more with --max-bytes",
                 plan.bytes.div_ceil(MIB),
                 max / MIB
             ));
@@ -86,7 +86,7 @@ impl Guards {
         {
             return refuse(format!(
                 "the plan sends {} MiB/s to a cluster that ackmark did not start, where {} MiB/s are allowed: lower the \
-                 rate or raise the limit",
+                 rate",
                 rate.div_ceil(MIB),
                 max / MIB
             ));
@@ -95,7 +95,7 @@ impl Guards {
             let planned = plan.warm_up_messages;
             return refuse(format!(
                 "the warm-up sends {planned} messages to a cluster that ackmark did not start, where {max} are allowed: \
-                 shorten it or raise the limit"
+                 shorten it"
             ));
         }
         Ok(())

@@ -20,6 +20,9 @@ fn read(clock: ClockId) -> u64 {
     now.tv_sec as u64 * SECOND_NS + now.tv_nsec as u64
 }
 
+/// Tries for a close pair of clock readings.
+const PAIR_TRIES: u32 = 16;
+
 /// Time since the start of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
@@ -30,7 +33,17 @@ pub(crate) struct Clock {
 impl Clock {
     /// Starts now.
     pub(crate) fn start() -> Self {
-        Self { start_ns: read(ClockId::Monotonic), epoch_ns: read(ClockId::Realtime) }
+        // The pair must be of one moment: a thread that is preempted between the readings would date every message
+        // late. The closest pair of some tries counts.
+        let pair = || {
+            let (before, epoch_ns, after) =
+                (read(ClockId::Monotonic), read(ClockId::Realtime), read(ClockId::Monotonic));
+            (after - before, Self { start_ns: before, epoch_ns })
+        };
+        (0..PAIR_TRIES)
+            .map(|_| pair())
+            .min_by_key(|(apart_ns, _)| *apart_ns)
+            .map_or_else(|| pair().1, |(_, clock)| clock)
     }
 
     /// Nanoseconds since the start.

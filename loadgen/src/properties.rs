@@ -102,6 +102,12 @@ pub(crate) fn number(in_effect: &[Property], name: &str) -> Option<u64> {
     value(in_effect, name)?.parse().ok()
 }
 
+/// Messages of the given mean size that fill a batch, by `batch.num.messages` and `batch.size` in effect.
+pub(crate) fn batch_messages(in_effect: &[Property], mean_bytes: f64) -> u64 {
+    let by_bytes = batch_bytes(in_effect) as f64 / mean_bytes.max(1.0);
+    number(in_effect, "batch.num.messages").unwrap_or(u64::MAX).min(by_bytes as u64).max(1)
+}
+
 /// A time in milliseconds among the properties in effect.
 pub(crate) fn milliseconds(in_effect: &[Property], name: &str) -> Option<Duration> {
     number(in_effect, name).map(Duration::from_millis)

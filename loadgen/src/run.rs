@@ -249,6 +249,8 @@ fn line<'r>(
         verified: spec.verified,
         first_stream: stream_of(spec, own.number, 0),
         partitions: spec.partitions,
+        turn_messages: properties::batch_messages(common.in_effect, spec.message.size.mean_bytes())
+            .min(spec.outstanding.0 / u64::from(spec.partitions)),
         clock: common.clock,
         halt: common.halt,
         window: common.window,

@@ -94,6 +94,10 @@ pub(crate) struct Sender<'r> {
     pub(crate) first_stream: u32,
     /// Partitions, as many as streams.
     pub(crate) partitions: u32,
+    /// Messages without a key that go to one partition before the next has its turn, in `max`: about a batch,
+    /// since many small batches cost brokers more than the same messages in few. Open loops and transactions,
+    /// which are to span partitions, change the partition with each run.
+    pub(crate) turn_messages: u64,
     /// The run's clock.
     pub(crate) clock: Clock,
     /// The run's end for a reason.
@@ -183,6 +187,8 @@ struct Line<'r> {
     chunk: usize,
     largest: u64,
     turn: u32,
+    /// Messages that the partition has had in this turn.
+    in_turn: u64,
     measuring: bool,
     sent: Amount,
     measured: Amount,
@@ -200,6 +206,7 @@ impl<'r> Line<'r> {
             largest: largest as u64,
             // Producers begin at different partitions.
             turn: parts.number % parts.partitions,
+            in_turn: 0,
             measuring: false,
             sent: Amount::default(),
             measured: Amount::default(),
@@ -346,7 +353,12 @@ impl<'r> Line<'r> {
             self.assignment.assign_by_key(keys, n);
         } else {
             self.assignment.assign_to(self.turn, n);
-            self.turn = if self.turn + 1 == self.parts.partitions { 0 } else { self.turn + 1 };
+            self.in_turn += n as u64;
+            let every_run = self.parts.stamps.is_some() || self.parts.transactions.is_some();
+            if every_run || self.in_turn >= self.parts.turn_messages {
+                self.turn = if self.turn + 1 == self.parts.partitions { 0 } else { self.turn + 1 };
+                self.in_turn = 0;
+            }
         }
         for at in 0..self.assignment.groups().len() {
             self.send_group(self.assignment.groups()[at], now_ns)?;

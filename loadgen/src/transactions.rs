@@ -269,8 +269,11 @@ impl<'r> Transactions<'r> {
         if let Some(log) = &mut self.log {
             log.intent_abort(self.clock.epoch_ns(self.clock.now_ns()))?;
         }
+        if let Err(error) = self.until_answered(|producer| producer.abort_transaction(SLICE)) {
+            self.tally.indeterminate += 1;
+            return Err(error.into());
+        }
         self.tally.aborted += 1;
-        self.until_answered(|producer| producer.abort_transaction(SLICE))?;
         if let Some(log) = &mut self.log {
             log.aborted(self.clock.epoch_ns(self.clock.now_ns()))?;
         }

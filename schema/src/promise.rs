@@ -180,14 +180,18 @@ fn rule(class: Class, basis: &Basis) -> (Ruling, String) {
         Class::DuplicateRetry => say(May, "a retry without idempotence may be stored twice"),
         Class::DuplicateResend if basis.transactional => say(MustNot, "a resend belongs to a transaction of its own"),
         Class::DuplicateResend => say(May, "an application that sends again is not deduplicated"),
-        Class::Reordered if basis.max_in_flight == 1 => say(MustNot, "one request in flight"),
         Class::Reordered if basis.retries == 0 && basis.acks == Acks::None => {
             say(May, "a new leader is written to by another connection")
         }
+        // One request in flight does not help: what an old connection still holds can be stored late.
         Class::Reordered => say(May, "a retried request can arrive after a later one"),
         Class::FailedVisible => say(MustNot, "what the sender knows to be rejected was never stored"),
         Class::AbortedVisible | Class::EarlyVisible => {
             transactional_only("read_committed shows committed messages only")
+        }
+        // What loses acknowledged messages loses parts of transactions and commit markers too.
+        Class::TornTransaction | Class::CommittedInvisible if basis.transactional && lost(basis).0 == May => {
+            lost(basis)
         }
         Class::TornTransaction => transactional_only("all of a transaction or none of it"),
         Class::CommittedInvisible => transactional_only("a committed message is visible"),
@@ -264,7 +268,7 @@ mod tests {
             assert_eq!(ruling(&[], TOPIC, class), Ruling::May);
             assert_eq!(ruling(&[("enable.idempotence", "true")], TOPIC, class), Ruling::MustNot);
         }
-        assert_eq!(ruling(&[("max.in.flight", "1")], TOPIC, Class::Reordered), Ruling::MustNot);
+        assert_eq!(ruling(&[("max.in.flight", "1")], TOPIC, Class::Reordered), Ruling::May);
         assert_eq!(ruling(&[("acks", "0"), ("retries", "0")], TOPIC, Class::DuplicateRetry), Ruling::MustNot);
     }
 
@@ -273,6 +277,8 @@ mod tests {
         let torn = Class::TornTransaction;
         assert_eq!(ruling(&[], TOPIC, torn), Ruling::NoClaim);
         assert_eq!(ruling(&[("transactional.id", "t")], TOPIC, torn), Ruling::MustNot);
+        let one_copy = TopicFacts { min_insync_replicas: 1, ..TOPIC };
+        assert_eq!(ruling(&[("transactional.id", "t")], one_copy, torn), Ruling::May);
         let basis = Basis::from_effective(&effective(&[]), TOPIC).unwrap();
         let promise = Promise::derive(basis, &[Class::Reordered]);
         assert_eq!(promise.clause(Class::Reordered).ruling, Ruling::MustNot);

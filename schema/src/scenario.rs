@@ -423,6 +423,11 @@ impl Scenario {
         if self.producer.outstanding.0 == 0 || self.producer.outstanding_bytes.0 == 0 {
             return Err("producer.outstanding and producer.outstanding-bytes must be above zero".into());
         }
+        for name in ["bootstrap.servers", "metadata.broker.list", "transactional.id"] {
+            if self.producer.properties.contains_key(name) {
+                return Err(format!("producer.properties: `{name}` is set by each run; name the brokers with -b"));
+            }
+        }
         within("verify.threads", self.verify.threads, 1, 64)?;
         if self.phases.is_empty() {
             return Err("give at least one [[phase]]".into());
@@ -535,5 +540,7 @@ load = { max = {} }
         assert!(refused("[message]", "[topic]\npartitions = 0\n[message]").contains("topic.partitions"));
         assert!(refused("\"small\"", "\"Small one\"").contains("name"));
         assert!(refused("[\"all-acks\"]", "[]").contains("profiles"));
+        let elsewhere = "[producer.properties]\n\"bootstrap.servers\" = \"x:1\"\n[message]";
+        assert!(refused("[message]", elsewhere).contains("-b"));
     }
 }

@@ -90,7 +90,7 @@ fn of_clause(class: Class, look: &Look, circumstances: &Circumstances, expired: 
         Look::NotApplicable(_) => Verdict::NotJudged,
         _ if circumstances.simulated => Verdict::Inconclusive,
         Look::Unfinished(_) => Verdict::Inconclusive,
-        Look::Counted(tally) if tally.count() > 0 && !(open && shows_by_absence(class)) => Verdict::Broken,
+        Look::Counted(tally) if tally.count() > 0 && !(open && may_still_change(class)) => Verdict::Broken,
         Look::Counted(_) if open => Verdict::Inconclusive,
         Look::Counted(_) if expired && class == Class::Lost => Verdict::Inconclusive,
         Look::Counted(_) if tested(circumstances) => Verdict::Held,
@@ -98,11 +98,17 @@ fn of_clause(class: Class, look: &Look, circumstances: &Circumstances, expired: 
     }
 }
 
-/// Whether the class is something that is missing, which may still come while the log is not closed.
-fn shows_by_absence(class: Class) -> bool {
+/// Whether the class may still go away while the log is not closed: what is missing may come, and what holds the
+/// last stable offset back may be another application's transaction.
+fn may_still_change(class: Class) -> bool {
     matches!(
         class,
-        Class::Lost | Class::AbsentWhenClosed | Class::Expired | Class::TornTransaction | Class::CommittedInvisible
+        Class::Lost
+            | Class::AbsentWhenClosed
+            | Class::Expired
+            | Class::TornTransaction
+            | Class::CommittedInvisible
+            | Class::StuckLso
     )
 }
 

@@ -104,10 +104,12 @@ pub fn verify(
     check_cluster(&admin, &manifest, options.request_timeout)?;
     let marks = Arc::new(marks(folder, &manifest, options, stop)?);
     let run = Run { folder, options, progress, stop, manifest: &manifest, marks, admin };
+    // A seal that comes while the log is read does not close what was read before it.
+    let found = run.seal_report()?;
     let (scans, mut told, latency) = run.scans()?;
 
     let ledger = LedgerReader::open(folder, &manifest)?;
-    let seal = run.seal_report()?;
+    let seal = if options.follow { run.seal_report()? } else { found };
     let load: Option<LoadReport> = read_optional(folder, LOAD_FILE)?;
     let counts = ledger.counts();
     let evidence = weigh(&Case {

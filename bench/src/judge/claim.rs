@@ -1,8 +1,8 @@
 //! Often-quoted claims, answered by this run's comparisons.
 
 use ackmark_schema::{
-    result::{Answer, Claim, Comparison},
-    scenario::Scenario,
+    promise::{Acks, Basis},
+    result::{Answer, Claim, Comparison, Provider, RunResult},
 };
 use ackmark_stats::{Interval, answer};
 
@@ -26,17 +26,37 @@ const QUOTED: [Quoted; 1] = [Quoted {
 }];
 
 /// The claims that this scenario is about, each answered by the first `max` phase.
-pub(super) fn claims(scenario: &Scenario, comparisons: &[Comparison]) -> Vec<Claim> {
-    let tested = |name: &str| scenario.profiles.iter().any(|profile| profile == name);
+///
+/// A claim is about settings, not about names: where the properties in effect are others, or no Kafka was
+/// measured, it stays inconclusive.
+pub(super) fn claims(result: &RunResult) -> Vec<Claim> {
+    let tested = |name: &str| result.scenario.profiles.iter().any(|profile| profile == name);
     QUOTED
         .iter()
         .filter(|quoted| tested(quoted.profile) && tested(quoted.baseline))
         .map(|quoted| {
-            let measured =
-                comparisons.iter().find(|found| found.profile == quoted.profile && found.baseline == quoted.baseline);
-            claim(quoted, measured)
+            let of_pair = |found: &&Comparison| found.profile == quoted.profile && found.baseline == quoted.baseline;
+            let claim = claim(quoted, result.comparisons.iter().find(of_pair));
+            match besides(result, quoted) {
+                None => claim,
+                Some(reason) => Claim { answer: Answer::Inconclusive, reason, ..claim },
+            }
         })
         .collect()
+}
+
+/// Why what was measured is not what the claim is about.
+fn besides(result: &RunResult, quoted: &Quoted) -> Option<String> {
+    if result.cluster.provider == Provider::Simulated {
+        return Some("the brokers were simulated: this says nothing about Kafka".into());
+    }
+    let other = |name: &str, meant: fn(&Basis) -> bool| {
+        let record = result.profiles.iter().find(|record| record.profile.name == name);
+        let basis = record.and_then(|record| record.promise.as_ref()).map(|promise| promise.basis);
+        basis.filter(|basis| !meant(basis)).map(|_| format!("{name} was measured with other properties than its own"))
+    };
+    other(quoted.profile, |basis| basis.acks == Acks::All && basis.transactional)
+        .or_else(|| other(quoted.baseline, |basis| basis.acks == Acks::All && !basis.transactional))
 }
 
 fn claim(quoted: &Quoted, measured: Option<&Comparison>) -> Claim {

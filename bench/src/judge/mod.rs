@@ -21,7 +21,7 @@ pub(crate) fn judge(result: &mut RunResult, folder: &Path) -> Vec<Warning> {
     let (summaries, warnings) = summary::summaries(result, folder);
     result.summaries = summaries;
     result.comparisons = comparison::comparisons(&result.scenario, &result.trials);
-    result.claims = claim::claims(&result.scenario, &result.comparisons);
+    result.claims = claim::claims(result);
     result.verdicts = verdict::verdicts(&result.scenario, &result.trials);
     result.verdict = verdict::worst(&result.verdicts);
     warnings

@@ -8,7 +8,12 @@ use std::{
 use ackmark_bench::{BenchError, BenchOptions, Choices, Plan, Target, guards, shipped};
 use ackmark_client::ClientProperties;
 use ackmark_cluster::{Cluster, External, Guards, Local, Simulated, local::kept};
-use ackmark_schema::{report::Ending, result::RunResult};
+use ackmark_schema::{
+    report::{Ending, verify::Verdict},
+    result::RunResult,
+    scenario::Phase,
+    units::Bytes,
+};
 
 use super::{
     chart,
@@ -56,9 +61,12 @@ pub(crate) struct Arguments {
     /// Leave the topics there
     #[arg(long)]
     keep_topics: bool,
-    /// Leave the ledgers of sound trials there; those of a broken promise always stay
+    /// Leave the ledgers there of trials that kept their promise; the others always stay
     #[arg(long)]
     keep_ledgers: bool,
+    /// Most message bytes, before replication, to write to a Kafka that ackmark did not start [default: 8GiB]
+    #[arg(long, value_name = "SIZE")]
+    max_bytes: Option<Bytes>,
     /// Write to a Kafka that ackmark did not start without asking
     #[arg(short, long)]
     yes: bool,
@@ -85,7 +93,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     let stop = interrupt::watch()?;
     let source = Source::of(arguments)?;
     let scenario = shipped::scenario(&arguments.scenario).map_err(|error| problem(&error))?;
-    let plan = Plan::new(&scenario, &arguments.choices(), &source.guards()).map_err(|error| problem(&error))?;
+    let plan = Plan::new(&scenario, &arguments.choices(), &source.guards(arguments.max_bytes))
+        .map_err(|error| problem(&error))?;
     if arguments.dry_run {
         arguments.output.print(&print::plan::outline(&plan), || print::plan::document(&plan))?;
         return Ok(Exit::Success);
@@ -105,13 +114,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         stop,
     };
     let mut target = Target::new(&cluster, source.properties()).map_err(|error| cluster::problem(&error))?;
-    target.guards = source.guards();
+    target.guards = source.guards(arguments.max_bytes);
     let outcome = bench(&plan, &target, &options, &narrator);
     drop(target);
     let stopped = stop_cluster(cluster);
-    let result = outcome?;
-    stopped?;
-    tell(arguments, &result, narrator)
+    let exit = tell(arguments, &outcome?, narrator)?;
+    stopped.map(|()| exit)
 }
 
 /// Runs the plan on a runtime of its own.
@@ -147,12 +155,24 @@ fn tell(arguments: &Arguments, result: &RunResult, narrator: Arc<Narrator>) -> R
             folder.join(chart::FOLDER).display(),
             folder.join("README.md").display()
         ));
+        ackmark_bench::result_folder::renew_readme(folder, result).map_err(|error| Problem::failed(&error))?;
     }
-    Ok(match result.ending {
-        Ending::Interrupted => Exit::Interrupted,
-        Ending::Failed => Exit::Runtime,
-        Ending::Completed => Exit::of_verdict(result.verdict),
-    })
+    Ok(exit_of(result))
+}
+
+/// A broken promise comes first; held promises with trials that failed, or with a phase without a figure, are no
+/// success.
+fn exit_of(result: &RunResult) -> Exit {
+    let failed = result.trials.iter().any(|trial| trial.ending == Ending::Failed);
+    let without_figure =
+        |phase: &Phase| !result.trials.iter().any(|trial| trial.phase == phase.name && trial.is_used());
+    match (result.ending, result.verdict) {
+        (_, Verdict::Broken) => Exit::Broken,
+        (Ending::Interrupted, _) => Exit::Interrupted,
+        (Ending::Failed, _) => Exit::Runtime,
+        (Ending::Completed, _) if failed || result.scenario.phases.iter().any(without_figure) => Exit::Inconclusive,
+        (Ending::Completed, verdict) => Exit::of_verdict(verdict),
+    }
 }
 
 /// Tells what will be written to somebody else's Kafka and asks for consent.
@@ -210,9 +230,12 @@ impl Source {
         }
     }
 
-    fn guards(&self) -> Guards {
+    fn guards(&self, max_bytes: Option<Bytes>) -> Guards {
+        let somebody_elses = Guards::for_somebody_elses();
         match self {
-            Self::External { ours: false, .. } => Guards::for_somebody_elses(),
+            Self::External { ours: false, .. } => {
+                Guards { bytes_max: max_bytes.map(|most| most.0).or(somebody_elses.bytes_max), ..somebody_elses }
+            }
             _ => Guards::none(),
         }
     }
