@@ -184,7 +184,7 @@ fn as_fast_as_possible_every_message_is_sent_once_and_acknowledged() {
         next[partition as usize] += 1;
     }
     // A turn is about a batch, at most a partition's share of what may be outstanding, in whole runs.
-    let turn = loaded.report.spec.outstanding.0 / u64::from(PARTITIONS as u32) + 1_000;
+    let turn = loaded.report.spec.outstanding.0 / u64::from(PARTITIONS) + 1_000;
     let (least, most) = (next.iter().min().unwrap(), next.iter().max().unwrap());
     assert!(most - least <= turn, "partitions take turns of at most {turn}: {next:?}");
     assert_eq!(next.iter().sum::<u64>(), 50_000);
