@@ -11,6 +11,7 @@ use ackmark_schema::{
     },
     result::{Answer, Estimate, Provider, RESULT_FILE, RunResult, Summary},
     scenario::Load,
+    units::grouped,
 };
 
 use crate::result_folder::{CHARTS_FOLDER, SCENARIO_FILE};
@@ -255,19 +256,6 @@ fn percentile_ms(latency: &LatencySummary, percentile: f64) -> String {
 fn ms(us: u64) -> String {
     let ms = us as f64 / 1000.0;
     if ms < 10.0 { format!("{ms:.2}") } else { format!("{ms:.1}") }
-}
-
-/// Thousands apart: `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //!
 //! A number and its unit are joined by a non-breaking space.
 
+pub(crate) use ackmark_schema::units::grouped as exact;
+
 /// Three significant figures with a decimal suffix: `812`, `4.05k`, `412k`, `1.25M`.
 pub(crate) fn short(value: f64) -> String {
     const SUFFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
@@ -46,19 +48,6 @@ pub(crate) fn tick(value: f64) -> String {
     let suffix = &text[digits.len()..];
     if digits.contains('.') && !digits.contains('e') {
         return format!("{}{suffix}", digits.trim_end_matches('0').trim_end_matches('.'));
-    }
-    text
-}
-
-/// With thousands separators: `12,345,678`.
-pub(crate) fn exact(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
     }
     text
 }

@@ -1,20 +1,9 @@
 //! Numbers for people: few digits, a unit, never a bare zero for what is not known.
 
+pub(crate) use ackmark_schema::units::grouped as count;
+
 /// What stands for a figure that there is none of.
 pub(crate) const NONE: &str = "–";
-
-/// A whole number with thin groups: `1,234,567`.
-pub(crate) fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
 
 /// Messages per second with three significant digits: `412 k/s`.
 pub(crate) fn rate(per_s: f64) -> String {

@@ -64,6 +64,19 @@ fn short(value: f64) -> String {
     format!("{value}")
 }
 
+/// A whole number to read, with thousands apart: `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 impl FromStr for Bytes {
     type Err = UnitError;
 
@@ -247,6 +260,11 @@ mod tests {
         assert_eq!("3M".parse::<Count>().unwrap(), Count(3_000_000));
         assert_eq!(Count(3_000_000).to_string(), "3M");
         assert_eq!(Count(1234).to_string(), "1.234k");
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 
     #[test]
