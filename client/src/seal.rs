@@ -62,6 +62,7 @@ pub fn seal(connection: &ClientProperties, plan: &SealPlan, logs: &LogSink) -> R
         state: SealState::Sealed,
         fenced: Vec::new(),
         quiet_s: None,
+        messages_reserved: None,
         partitions: Vec::new(),
     };
     if let Err(reason) = seal.close(&mut partitions, &mut report) {

@@ -33,6 +33,19 @@ pub enum LedgerError {
         /// The file.
         path: PathBuf,
     },
+    /// Its producer has not ended, so what it sent is not known yet.
+    #[error(
+        "producer {producer} (incarnation {incarnation}) still writes the ledger {}: wait for its load to end, or end it, then run this again",
+        path.display()
+    )]
+    BeingWritten {
+        /// The file.
+        path: PathBuf,
+        /// The producer.
+        producer: u32,
+        /// Its life.
+        incarnation: u32,
+    },
     /// Not a ledger at all.
     #[error("{} is no ledger (its first bytes are not {magic:?}): give the folder that `ackmark load` wrote", path.display())]
     NotALedger {

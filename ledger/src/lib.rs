@@ -27,6 +27,7 @@
 //! | [`transactions`] | the transaction log |
 //! | [`reader`] | both, read back |
 //! | [`marks`] | how far a run that is under way has come |
+//! | [`writers`] | whether the producers have ended |
 //! | [`error`] | what can go wrong |
 
 pub mod error;
@@ -37,6 +38,7 @@ pub mod marks;
 pub mod reader;
 pub mod states;
 pub mod transactions;
+pub mod writers;
 
 pub use error::LedgerError;
 pub use layout::{Identity, State, states_file, transactions_file};
@@ -44,3 +46,4 @@ pub use marks::ReservedMarks;
 pub use reader::{Fate, LedgerReader, Member, StreamLedger, Transaction};
 pub use states::{DeliveryLedger, SendLedger, StreamStart, create};
 pub use transactions::TransactionLog;
+pub use writers::refuse_writers;

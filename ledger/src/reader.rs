@@ -34,8 +34,8 @@ pub struct LedgerReader {
 }
 
 impl LedgerReader {
-    /// Opens the ledgers that the manifest names. All writers must have ended: a later reservation is not
-    /// seen.
+    /// Opens the ledgers that the manifest names. All writers must have ended (see
+    /// [`refuse_writers`](crate::refuse_writers)): a later reservation is not seen.
     ///
     /// # Errors
     /// A ledger that is missing, cut off, damaged, of another run or version.
@@ -213,7 +213,12 @@ fn open_states(path: &Path, expected: Identity) -> Result<Vec<(u32, Part)>, Ledg
     let (_, header) = read_header(path, &file, length, expected)?;
     let mapping = Arc::new(Mapping::readable(&file, (length / 8 * 8) as usize).map_err(failed("map"))?);
     let directory = read_directory(path, &mapping, length, &header)?;
-    header.streams.iter().enumerate().map(|(slot, &stream)| part(path, slot, stream, &directory)).collect()
+    let parts = header.streams.iter().enumerate().map(|(slot, &stream)| part(path, slot, stream, &directory));
+    parts.collect::<Result<_, _>>().map_err(|error| match partial_segment(length, &header) {
+        // What is missing was in the part that is cut off.
+        Some(expected) => LedgerError::Truncated { path: path.into(), length, expected },
+        None => error,
+    })
 }
 
 pub(crate) struct Header {
@@ -263,18 +268,22 @@ pub(crate) fn read_header(
     Ok((mapping, Header { identity: fixed.identity, bytes, streams }))
 }
 
+/// The length that the file would have with its last segment whole, where that is cut off.
+fn partial_segment(length: u64, header: &Header) -> Option<u64> {
+    let segments = length - header.bytes;
+    (segments % SEGMENT_BYTES != 0).then(|| header.bytes + segments.next_multiple_of(SEGMENT_BYTES))
+}
+
 /// The pages of each slot by number.
 type Directory = HashMap<(u32, u64), Page>;
 
+/// Reads the whole segments. A part of one at the end is an allocation that failed on a full disk, so no
+/// page of it was handed out; if it is a copy's cut instead, pages below the reserved marks are missing.
 fn read_directory(path: &Path, mapping: &Arc<Mapping>, length: u64, header: &Header) -> Result<Directory, LedgerError> {
     let mut directory = HashMap::new();
-    let segments = (length - header.bytes).div_ceil(SEGMENT_BYTES);
+    let segments = (length - header.bytes) / SEGMENT_BYTES;
     for segment in 0..segments {
         let at = header.bytes + segment * SEGMENT_BYTES;
-        // Allocation is all or nothing per segment, so a part of one has been cut off.
-        if at + SEGMENT_BYTES > length {
-            return Err(LedgerError::Truncated { path: path.into(), length, expected: at + SEGMENT_BYTES });
-        }
         let base = (at / 8) as usize;
         for index in 0..SEGMENT_PAGES {
             let [page, tag] = [0, 1].map(|half| mapping.words()[base + index * 2 + half].load(Ordering::Relaxed));

@@ -35,10 +35,11 @@ pub struct StreamStart {
     pub first_sequence: u64,
 }
 
-/// Makes a producer's states file in `folder`. The *slot* of a stream is its position in `streams`.
+/// Makes a producer's states file in `folder`. It is locked for as long as either of its writers lives:
+/// [`refuse_writers`](crate::refuse_writers) tells. The *slot* of a stream is its position in `streams`.
 ///
 /// # Errors
-/// The file exists, cannot be created, or the disk has no room for its header and first segment.
+/// The file exists, cannot be created or locked, or the disk has no room for its header and first segment.
 pub fn create(
     folder: &Path,
     identity: Identity,
@@ -47,12 +48,15 @@ pub fn create(
     let file = NewFile::create(folder, &states_file(identity.producer, identity.incarnation))?;
     let table: Vec<_> = streams.iter().map(|start| (start.stream, start.first_sequence)).collect();
     let header = layout::encode_header(identity, &table);
+    // Before the header, so that a reader never finds a sound file whose writer it cannot tell.
+    file.lock()?;
     file.allocate(0, header.len() as u64)?;
     std::os::unix::fs::FileExt::write_all_at(&file.file, &header, 0).map_err(|e| file.failed("write", e))?;
     let header = Arc::new(Mapping::writable(&file.file, 0, header.len()).map_err(|error| file.failed("map", error))?);
+    let file = Arc::new(file);
     let (pages_out, pages_in) = mpsc::channel();
     let mut send = SendLedger {
-        file,
+        file: Arc::clone(&file),
         identity,
         header: Arc::clone(&header),
         reserved: streams.iter().map(|start| start.first_sequence).collect(),
@@ -64,6 +68,7 @@ pub fn create(
     };
     send.grow()?;
     let delivery = DeliveryLedger {
+        _locked: file,
         header,
         streams: streams
             .iter()
@@ -88,7 +93,7 @@ struct Segment {
 /// Reserves sequences. Owned by the thread that sends.
 #[derive(Debug)]
 pub struct SendLedger {
-    file: NewFile,
+    file: Arc<NewFile>,
     identity: Identity,
     header: Arc<Mapping>,
     reserved: Vec<u64>,
@@ -168,6 +173,8 @@ struct DeliveryStream {
 /// Marks what became of messages. Owned by the thread that hears of deliveries.
 #[derive(Debug)]
 pub struct DeliveryLedger {
+    /// Keeps the file's lock for as long as anything may still be marked.
+    _locked: Arc<NewFile>,
     header: Arc<Mapping>,
     streams: Vec<DeliveryStream>,
     pages: mpsc::Receiver<HandedPage>,

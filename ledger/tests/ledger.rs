@@ -14,7 +14,7 @@ use std::{
 };
 
 use ackmark_ledger::{
-    Fate, Identity, LedgerError, LedgerReader, State, StreamStart, TransactionLog, create, states_file,
+    Fate, Identity, LedgerError, LedgerReader, State, StreamStart, TransactionLog, create, refuse_writers, states_file,
     transactions_file,
 };
 use proptest::prelude::*;
@@ -197,6 +197,38 @@ fn damaged_ledgers_say_what_and_where() {
     assert!(matches!(open(folder.path(), RUN), Err(LedgerError::Io { doing: "open", .. })));
 }
 
+/// A disk that was full while a segment was allocated leaves a part of one, which nothing uses.
+#[test]
+fn a_part_of_an_unused_segment_is_ignored() {
+    let (folder, path) = written();
+    let length = fs::metadata(&path).unwrap().len();
+    for more in [1, 20, 4096, 4096 * 256] {
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(length + more).unwrap();
+        assert_eq!(open(folder.path(), RUN).unwrap().counts().reserved, 40_000);
+    }
+}
+
+#[test]
+fn a_ledger_tells_its_writers_for_as_long_as_either_lives() {
+    let folder = tempfile::tempdir().unwrap();
+    let life = |incarnation| create(folder.path(), Identity { incarnation, ..IDENTITY }, &starts(&[(3, 0)])).unwrap();
+    let manifest = manifest(&[(&[3], &[0, 1])], false);
+    assert!(matches!(refuse_writers(folder.path(), &manifest), Err(LedgerError::Io { doing: "open", .. })));
+    let (ended, second) = (life(0), life(1));
+    let writing = || match refuse_writers(folder.path(), &manifest) {
+        Err(LedgerError::BeingWritten { producer: 0, incarnation, .. }) => Some(incarnation),
+        other => other.map(|()| None).unwrap(),
+    };
+    assert_eq!(writing(), Some(0));
+    drop(ended);
+    assert_eq!(writing(), Some(1));
+    let (send, delivery) = second;
+    drop(send);
+    assert_eq!(writing(), Some(1), "deliveries may still be marked");
+    drop(delivery);
+    assert_eq!(writing(), None);
+}
+
 /// Runs `name` of this file again as a child, through a shell that may set limits first.
 fn child(name: &str, limits: &str, folder: &Path) -> Command {
     let mut command = Command::new("sh");
@@ -276,6 +308,8 @@ fn a_full_disk_is_an_error_and_what_was_written_stays() {
     assert!(output.status.success(), "{text}");
     let reserved = text.lines().find_map(|line| line.strip_prefix("reserved ")).unwrap().parse::<u64>().unwrap();
     assert_eq!(reserved, 2 * 256 * 16_384, "two segments of 1,028 KiB fit");
+    let length = fs::metadata(folder.path().join(states_file(0, 0))).unwrap().len();
+    assert_eq!(length, 4096 + 2 * 257 * 4096, "what a third segment took was given back");
     let reader = LedgerReader::open(folder.path(), &manifest(&[(&[3], &[0])], true)).unwrap();
     assert_eq!(reader.counts().reserved, reserved);
     assert!(reader.counts().aborted_transactions > 70_000, "the last half entry was taken back");

@@ -41,8 +41,9 @@ fn disordered() -> Vec<Header> {
 fn world() -> World {
     let mut world = World::new(2, 1, false);
     for producer in 0..2 {
-        world.senders[producer].send.reserve(0, N / 2).unwrap();
-        world.senders[producer].delivery.mark(0, 0, N / 2, State::Acknowledged).unwrap();
+        let (send, delivery) = world.senders[producer].states.as_mut().unwrap();
+        send.reserve(0, N / 2).unwrap();
+        delivery.mark(0, 0, N / 2, State::Acknowledged).unwrap();
     }
     world
 }

@@ -19,7 +19,7 @@ use std::{
 };
 
 use ackmark_client::{AdminClient, ClientProperties, LogSink};
-use ackmark_ledger::{LedgerError, LedgerReader, ReservedMarks};
+use ackmark_ledger::{LedgerError, LedgerReader, ReservedMarks, refuse_writers};
 use ackmark_schema::{
     latency::LatencySummary,
     load_spec::Schedule,
@@ -100,6 +100,10 @@ pub fn verify(
 ) -> Result<VerifyReport, VerifyError> {
     let cpu_before = cpu_time();
     let manifest = manifest(folder, options, progress, stop)?;
+    // What is sent while the log is read would be missed or, behind the scan's end, look lost.
+    if !options.follow {
+        refuse_writers(folder, &manifest)?;
+    }
     let admin = AdminClient::new(&options.connection, LogSink::discard())?;
     check_cluster(&admin, &manifest, options.request_timeout)?;
     let marks = Arc::new(marks(folder, &manifest, options, stop)?);
@@ -120,7 +124,7 @@ pub fn verify(
         unfenced: unfenced(&manifest, seal.as_ref()),
     });
     let circumstances = Circumstances {
-        seal: seal_state(seal.as_ref()),
+        seal: closed_for(seal.as_ref(), counts.reserved),
         simulated: manifest.simulated,
         provocations: load.as_ref().map(|report| report.provocations),
         ledger: counts,
@@ -486,6 +490,18 @@ fn seal_state(seal: Option<&SealReport>) -> SealState {
         || SealState::Unsealed { reason: "there is no seal.json: run `ackmark seal`".into() },
         |seal| seal.state.clone(),
     )
+}
+
+/// The seal's state, as far as it closes the log for all that was sent.
+fn closed_for(seal: Option<&SealReport>, reserved: u64) -> SealState {
+    match seal.and_then(|seal| seal.messages_reserved) {
+        Some(sealed) if sealed != reserved => SealState::Unsealed {
+            reason: format!(
+                "messages were sent after the seal ({sealed} were known then, {reserved} are now): run `ackmark seal` again"
+            ),
+        },
+        _ => seal_state(seal),
+    }
 }
 
 /// Why transactions may still be open by no fault of the brokers.

@@ -70,7 +70,7 @@ fn committed_aborted_and_dead_transactions_are_told_apart() {
         producer.begin_transaction().unwrap();
         world.senders[0].transactions.as_mut().unwrap().begin(transaction, 0).unwrap();
         for slot in 0..2u32 {
-            let first = world.senders[0].send.reserved(slot as usize);
+            let first = world.senders[0].states.as_ref().unwrap().0.reserved(slot as usize);
             world.senders[0].transactions.as_mut().unwrap().member(slot, first).unwrap();
             world.send(0, slot as usize, &[State::Acknowledged; PER_TRANSACTION]);
             let values: Vec<_> = (first..first + PER_TRANSACTION as u64)
@@ -100,6 +100,7 @@ fn committed_aborted_and_dead_transactions_are_told_apart() {
             _ => {}
         }
     }
+    world.end();
     let mut options = VerifyOptions::new(connection.clone());
     options.limits.no_progress = Duration::from_secs(10);
     let stop = AtomicBool::new(false);

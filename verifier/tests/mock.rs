@@ -17,7 +17,7 @@ use std::{
 use ackmark_client::{
     ClientProperties, DeliveryBatch, ErrorCode, EventSink, LogSink, MessageBatch, MockCluster, RawProducer,
 };
-use ackmark_ledger::State;
+use ackmark_ledger::{LedgerError, LedgerReader, State};
 use ackmark_schema::{
     anomaly::Class,
     manifest::{MANIFEST_FILE, Manifest},
@@ -88,6 +88,7 @@ fn world() -> World {
         world.send(0, slot, &[State::Acknowledged; N as usize]);
     }
     write_manifest(&world, &world.manifest);
+    world.end();
     world
 }
 
@@ -100,6 +101,7 @@ fn write_manifest(world: &World, manifest: &Manifest) {
 
 /// Writes sentinels and the seal; `ends` are the partitions' ends without them.
 fn seal(cluster: &Cluster, world: &World, ends: &[i64], run: u32) {
+    let ledger = LedgerReader::open(world.folder.path(), &world.manifest).unwrap();
     let sentinel = value(&Header { sentinel: true, stream: u32::MAX, ..header(0, 0, 0) });
     let partition = |(partition, end): (u32, &i64)| {
         cluster.write(partition, std::slice::from_ref(&sentinel));
@@ -120,6 +122,7 @@ fn seal(cluster: &Cluster, world: &World, ends: &[i64], run: u32) {
         state: SealState::Sealed,
         fenced: Vec::new(),
         quiet_s: None,
+        messages_reserved: Some(ledger.counts().reserved),
         partitions: (0..).zip(ends).map(partition).collect(),
     };
     let path = world.folder.path().join(SEAL_FILE);
@@ -191,6 +194,27 @@ fn a_sound_log_is_held_and_without_a_seal_nothing_is() {
 }
 
 #[test]
+fn a_log_is_not_judged_while_its_producers_send() {
+    let cluster = Cluster::start();
+    let mut world = World::new(1, PARTITIONS, false);
+    write_manifest(&world, &world.manifest);
+    world.send(0, 0, &[State::Acknowledged; 5]);
+    cluster.write(0, &messages(0, 0..5));
+    seal(&cluster, &world, &[5, 0, 0], RUN);
+    let error = run(&cluster, &world).unwrap_err();
+    assert!(matches!(error, VerifyError::Ledger(LedgerError::BeingWritten { producer: 0, .. })), "{error}");
+    assert!(error.to_string().contains("wait for its load to end, or end it"), "{error}");
+    // What is sent after the seal lies behind its end: it is not lost.
+    world.send(0, 0, &[State::Acknowledged; 3]);
+    cluster.write(0, &messages(0, 5..8));
+    world.end();
+    let report = run(&cluster, &world).unwrap();
+    assert_eq!(report.verdict, Verdict::Inconclusive, "{}", report.reason);
+    assert!(report.reason.contains("messages were sent after the seal"), "{}", report.reason);
+    assert!(report.reason.contains("(5 were known then, 8 are now)"), "{}", report.reason);
+}
+
+#[test]
 fn a_log_that_ends_below_its_seal_is_inconclusive_at_once() {
     let (cluster, world) = (Cluster::start(), world());
     seal(&cluster, &world, &[0; 3], RUN);
@@ -253,6 +277,7 @@ fn a_load_is_followed_from_before_its_start_to_its_seal() {
                 cluster.write(slot, &values);
             }
         }
+        world.end();
         seal(&cluster, &world, &[100, 99, 100], RUN);
         verifying.join().unwrap()
     });

@@ -234,7 +234,7 @@ proptest! {
                 if states.is_empty() {
                     continue;
                 }
-                let first = world.senders[0].send.reserved(slot);
+                let first = world.senders[0].states.as_ref().unwrap().0.reserved(slot);
                 world.senders[0].transactions.as_mut().unwrap().member(slot as u32, first).unwrap();
                 world.send(0, slot, &states);
                 messages.extend((first..).zip(states).map(|(sequence, state)| (slot as u32, sequence, state, number)));
@@ -249,7 +249,7 @@ proptest! {
                 _ => {}
             }
         }
-        let reserved = [0, 1].map(|slot| world.senders[0].send.reserved(slot));
+        let reserved = [0, 1].map(|slot| world.senders[0].states.as_ref().unwrap().0.reserved(slot));
         let is_stored: BTreeSet<_> = messages.iter().zip(&stored).filter(|(_, stored)| **stored).map(|(m, _)| (m.0, m.1)).collect();
         let is_shown: BTreeSet<_> = messages.iter().zip(&shown).filter(|(m, shown)| **shown && is_stored.contains(&(m.0, m.1))).map(|(m, _)| (m.0, m.1)).collect();
         let logs = |set: &BTreeSet<(u32, u64)>| [0u32, 1].map(|slot| {

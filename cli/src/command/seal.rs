@@ -9,7 +9,7 @@ use ackmark_client::{
     ClientProperties, LogSink,
     seal::{self, SealPlan},
 };
-use ackmark_ledger::LedgerReader;
+use ackmark_ledger::{LedgerReader, refuse_writers};
 use ackmark_schema::{
     manifest::Manifest,
     report::seal::{SEAL_FILE, SealReport, SealState},
@@ -27,6 +27,7 @@ use crate::{
 /// Close a topic's log after a load, so that it can be judged.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+The load must have ended: while one of its producers still writes, the command is refused.
 It fences the run's transactional ids, waits for open transactions to end, and writes one last record to each \
 partition. `ackmark load` does so at its end unless --no-seal is given.
 
@@ -66,7 +67,7 @@ impl Default for Timing {
 /// Closes the log of a load folder.
 ///
 /// # Errors
-/// No load folder, a Kafka that cannot be reached, a report that cannot be written.
+/// No load folder, one whose producers have not ended, a Kafka that cannot be reached, a report that cannot be written.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     let connection = connection::resolve(&arguments.servers, &arguments.properties)?;
     let manifest = folder::manifest(&arguments.folder)?;
@@ -88,6 +89,7 @@ pub(crate) fn close(
     connection: &ClientProperties,
     timing: Timing,
 ) -> Result<SealReport, Problem> {
+    refuse_writers(folder, manifest).map_err(|error| Problem::refused(&error))?;
     let counts = LedgerReader::open(folder, manifest).map_err(|error| Problem::refused(&error))?.counts();
     let plan = SealPlan {
         run: manifest.run,
@@ -97,7 +99,9 @@ pub(crate) fn close(
         quiet: timing.quiet.0,
         timeout: timing.timeout.0,
     };
-    let report = seal::seal(connection, &plan, &LogSink::discard()).map_err(|error| connection::problem(&error))?;
+    let mut report =
+        seal::seal(connection, &plan, &LogSink::discard()).map_err(|error| connection::problem(&error))?;
+    report.messages_reserved = Some(counts.reserved);
     folder::write(folder, SEAL_FILE, &report)?;
     Ok(report)
 }

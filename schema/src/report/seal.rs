@@ -32,6 +32,10 @@ pub struct SealReport {
     /// How long end offsets were stable, for messages that were never acknowledged; absent where the run
     /// has none and nothing had to be waited for.
     pub quiet_s: Option<f64>,
+    /// Messages that the ledger had reserved when the log was closed: what was sent later is not closed by
+    /// this seal. Absent where no ledger was at hand.
+    #[serde(default)]
+    pub messages_reserved: Option<u64>,
     /// Each partition, by topic and partition number.
     pub partitions: Vec<SealedPartition>,
 }

@@ -65,8 +65,8 @@ pub(crate) fn manifest(producers: u32, partitions: u32, transactional: bool) -> 
 
 /// A producer's ledgers.
 pub(crate) struct Sender {
-    pub(crate) send: SendLedger,
-    pub(crate) delivery: DeliveryLedger,
+    /// Until the producer ends.
+    pub(crate) states: Option<(SendLedger, DeliveryLedger)>,
     pub(crate) transactions: Option<TransactionLog>,
 }
 
@@ -88,9 +88,9 @@ impl World {
                 let identity = Identity { run: RUN, producer: producer.producer, incarnation: 0 };
                 let streams: Vec<_> =
                     producer.streams.iter().map(|s| StreamStart { stream: s.stream, first_sequence: 0 }).collect();
-                let (send, delivery) = create(folder.path(), identity, &streams).unwrap();
+                let states = Some(create(folder.path(), identity, &streams).unwrap());
                 let transactions = transactional.then(|| TransactionLog::create(folder.path(), identity).unwrap());
-                Sender { send, delivery, transactions }
+                Sender { states, transactions }
             })
             .collect();
         Self { folder, manifest, senders }
@@ -98,11 +98,16 @@ impl World {
 
     /// Reserves one message per state.
     pub(crate) fn send(&mut self, producer: usize, slot: usize, states: &[State]) {
-        let sender = &mut self.senders[producer];
-        let range = sender.send.reserve(slot, states.len() as u64).unwrap();
+        let (send, delivery) = self.senders[producer].states.as_mut().unwrap();
+        let range = send.reserve(slot, states.len() as u64).unwrap();
         for (sequence, state) in range.zip(states) {
-            sender.delivery.mark(slot, sequence, 1, *state).unwrap();
+            delivery.mark(slot, sequence, 1, *state).unwrap();
         }
+    }
+
+    /// Ends all producers: no more can be sent.
+    pub(crate) fn end(&mut self) {
+        self.senders.iter_mut().for_each(|sender| sender.states = None);
     }
 
     pub(crate) fn account(&self, partition: u32, log: &[Option<Vec<u8>>]) -> PartitionAccount {
