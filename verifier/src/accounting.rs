@@ -5,7 +5,8 @@
 //! here (duplicates, order, strangers, damage, inventions); what needs the ledger's states is left to
 //! [`crate::evidence`].
 //!
-//! A damaged record's header is not trusted: it counts as corrupt, and its message as not seen.
+//! A damaged record's header is not trusted: it counts as corrupt, and its message as not seen; whether it is
+//! another run's is told by the rule of `others`.
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use ackmark_schema::{
 
 use crate::{
     observation::{Observation, Record},
+    others::{OtherRuns, Owner},
     stream::{Sight, StreamAccount},
     tally::{Spot, Tally},
 };
@@ -104,6 +106,7 @@ pub struct PartitionAccount {
     last_stable: Option<i64>,
     totals: Totals,
     tallies: RecordTallies,
+    others: OtherRuns,
 }
 
 impl PartitionAccount {
@@ -129,6 +132,7 @@ impl PartitionAccount {
             last_stable: None,
             totals: Totals::default(),
             tallies: RecordTallies::default(),
+            others: OtherRuns::default(),
         }
     }
 
@@ -167,18 +171,33 @@ impl PartitionAccount {
         match Header::decode(value) {
             Decoded::Ours(header) => self.message(record.offset, &header, witness),
             Decoded::Stranger => self.totals.strangers += 1,
-            Decoded::Corrupt(_) => self.tallies.corrupt.add(1, spot(&self.topic, self.partition, None, record.offset)),
+            Decoded::Corrupt(_) => self.damaged(record.offset, value),
         }
+    }
+
+    #[cold]
+    fn damaged(&mut self, offset: i64, value: &[u8]) {
+        let spot = spot(&self.topic, self.partition, None, offset);
+        match self.others.owner(value, self.run) {
+            Owner::ThisRun => self.tallies.corrupt.add(1, spot),
+            Owner::Stranger => self.totals.strangers += 1,
+            Owner::Unknown(run) => self.others.keep(run, spot),
+        }
+    }
+
+    /// A sound record of another run; its sentinels are no strangers' messages but tell of it too.
+    #[cold]
+    fn stranger(&mut self, header: &Header) {
+        self.totals.strangers += u64::from(!header.sentinel) + self.others.sound(header.run);
     }
 
     /// Accounts for a sound header at an offset.
     #[inline]
     pub fn message(&mut self, offset: i64, header: &Header, witness: &mut impl Witness) {
-        if header.sentinel {
-            return;
-        }
         if header.run != self.run {
-            self.totals.strangers += 1;
+            return self.stranger(header);
+        }
+        if header.sentinel {
             return;
         }
         let here = || Some((header.stream, header.sequence));
@@ -251,8 +270,10 @@ impl PartitionAccount {
     }
 
     /// What was counted record by record.
-    pub fn tallies(&self) -> &RecordTallies {
-        &self.tallies
+    pub fn tallies(&self) -> RecordTallies {
+        let mut tallies = self.tallies.clone();
+        self.others.add_unknown_to(&mut tallies.corrupt);
+        tallies
     }
 
     /// Its streams with their accounts.

@@ -23,7 +23,7 @@ use ackmark_schema::{anomaly::Class, manifest::Manifest, report::verify::Isolati
 
 use crate::{
     accounting::{PartitionAccount, RecordTallies},
-    live::Sightings,
+    live::{SIGHTINGS_MAX, Sightings},
     stream::StreamAccount,
     tally::{Spot, Tally},
 };
@@ -49,7 +49,7 @@ impl ScanAccounts {
     /// What was counted record by record, over all partitions.
     pub fn tallies(&self) -> RecordTallies {
         let mut all = RecordTallies::default();
-        self.partitions.iter().for_each(|partition| all.merge(partition.tallies()));
+        self.partitions.iter().for_each(|partition| all.merge(&partition.tallies()));
         all
     }
 }
@@ -384,7 +384,8 @@ fn one_transaction<'s>(
     }
 }
 
-/// Sightings before the commit was asked for. The clocks of sender and reader are one: both run here.
+/// Sightings before the commit was asked for, as far as they were kept. No more is left open by the bound
+/// than by a run without a live scan. The clocks of sender and reader are one: both run here.
 fn early(case: &Case<'_>, committed: Option<&ScanAccounts>, homes: &HashMap<u32, Home<'_>>) -> Look {
     let Some(sightings) = committed.and_then(|scan| scan.sightings.as_ref()) else {
         return Look::NotApplicable("no live read_committed scan".into());
@@ -399,7 +400,12 @@ fn early(case: &Case<'_>, committed: Option<&ScanAccounts>, homes: &HashMap<u32,
             }
         }
     }
-    presence(committed, tally)
+    match sightings.beyond() {
+        beyond if beyond > 0 && tally.count() == 0 => Look::NotApplicable(format!(
+            "{beyond} messages were seen beyond the {SIGHTINGS_MAX} sightings that a reading thread keeps; none of those was early"
+        )),
+        _ => presence(committed, tally),
+    }
 }
 
 /// Partitions whose last stable offset stayed below what the log scan read.

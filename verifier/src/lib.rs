@@ -11,6 +11,7 @@
 //! | [`observation`] | what a reader can tell of a partition |
 //! | [`intervals`], [`stream`] | which sequences were seen: memory grows with gaps, not with messages |
 //! | [`accounting`] | one partition as a scan has seen it |
+//! | `others` | whose a damaged record is |
 //! | [`evidence`] | the ledger against the scans: an exact tally per class |
 //! | [`verdict`] | tallies against the promise |
 //! | [`reader`] | the application's eye: librdkafka consumers in threads |
@@ -28,6 +29,7 @@ pub mod intervals;
 pub mod latency;
 pub mod live;
 pub mod observation;
+mod others;
 pub mod progress;
 pub mod reader;
 pub mod stream;

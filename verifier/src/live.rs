@@ -12,16 +12,27 @@ use ackmark_schema::record::Header;
 
 use crate::{accounting::Witness, latency::LatencySeconds};
 
-/// When messages of transactions were seen. Grows with transactions, partitions and batches.
+/// Sightings that a reading thread keeps: about 100 MiB.
+pub const SIGHTINGS_MAX: usize = 1 << 20;
+
+/// When messages of transactions were seen. Grows with transactions, partitions and batches up to
+/// [`SIGHTINGS_MAX`]; messages beyond are only counted, and nothing is known of when they were seen.
 #[derive(Debug, Default)]
 pub struct Sightings {
     /// By stream and transaction: clock (ns since the Unix epoch) and messages.
     seen: HashMap<(u32, u32), Vec<(u64, u64)>>,
+    kept: usize,
+    beyond: u64,
 }
 
 impl Sightings {
     /// Notes `count` messages.
     pub fn add(&mut self, stream: u32, transaction: u32, now_ns: u64, count: u64) {
+        if self.kept >= SIGHTINGS_MAX {
+            self.beyond += count;
+            return;
+        }
+        self.kept += 1;
         self.seen.entry((stream, transaction)).or_default().push((now_ns, count));
     }
 
@@ -31,8 +42,15 @@ impl Sightings {
         sightings.iter().filter(|(seen_ns, _)| *seen_ns < ns).map(|(_, count)| count).sum()
     }
 
-    /// Takes over another thread's.
+    /// Messages that were seen when no more could be noted.
+    pub fn beyond(&self) -> u64 {
+        self.beyond
+    }
+
+    /// Takes over another thread's, which has a bound of its own.
     pub fn merge(&mut self, other: Self) {
+        self.kept += other.kept;
+        self.beyond += other.beyond;
         for (key, sightings) in other.seen {
             self.seen.entry(key).or_default().extend(sightings);
         }

@@ -20,7 +20,7 @@ use ackmark_schema::{
 use ackmark_verifier::{
     accounting::PartitionAccount,
     evidence::{Look, ScanAccounts},
-    live::Sightings,
+    live::{SIGHTINGS_MAX, Sightings},
     observation::{Observation, Record},
     verdict::{Circumstances, Judgement, judge},
 };
@@ -134,6 +134,50 @@ fn a_damaged_record_is_corrupt_and_its_message_lost() {
         log[at] = corrupt(log[at].take());
         assert_eq!(found(&world, log), [(Class::Lost, 1), (Class::Corrupt, 1)]);
     }
+}
+
+/// A record of run `run`, damaged in its body.
+fn damaged_of(run: u32) -> Option<Vec<u8>> {
+    corrupt(Some(value(&Header { run, ..header(0, 3, 0) })))
+}
+
+#[test]
+fn a_damaged_record_of_a_run_that_is_there_is_a_strangers() {
+    let other = 1;
+    let sound_other = || Some(value(&Header { run: other, ..header(0, 3, 0) }));
+    let sentinel = || Some(value(&Header { run: other, sentinel: true, stream: u32::MAX, ..header(0, 0, 0) }));
+    // Behind a sound record of its run, and before one, and before its sentinel.
+    let orders = [
+        (vec![sound_other(), damaged_of(other)], 2),
+        (vec![damaged_of(other), damaged_of(other), sound_other()], 3),
+        (vec![damaged_of(other), sentinel()], 1),
+    ];
+    for (records, strangers) in orders {
+        let (world, mut log) = sound();
+        log.splice(5..5, records);
+        let scan = world.scan(Isolation::ReadUncommitted, &[log]);
+        assert_eq!(scan.partitions[0].totals().strangers, strangers);
+        assert_eq!(counts(&world.weigh(&[scan])), []);
+    }
+}
+
+#[test]
+fn damage_that_may_sit_in_the_run_field_is_this_runs() {
+    // Nothing tells that there is such a run; beyond the bound of runs too.
+    for runs in [1, 3, 100] {
+        let (world, mut log) = sound();
+        log.extend((1_000..1_000 + runs).map(|run| damaged_of(run)));
+        assert_eq!(found(&world, log), [(Class::Corrupt, u64::from(runs))]);
+    }
+    // There is, but putting this run back mends the record.
+    let (world, mut log) = sound();
+    log[7].as_mut().unwrap()[8..12].copy_from_slice(&1u32.to_le_bytes());
+    log.push(Some(value(&Header { run: 1, ..header(0, 3, 0) })));
+    assert_eq!(found(&world, log), [(Class::Lost, 1), (Class::Corrupt, 1)]);
+    // Too short to name a run.
+    let (world, mut log) = sound();
+    log[7].as_mut().unwrap().truncate(10);
+    assert_eq!(found(&world, log), [(Class::Lost, 1), (Class::Corrupt, 1)]);
 }
 
 #[test]
@@ -381,6 +425,23 @@ fn what_was_seen_before_its_commit_was_asked_for_is_early() {
     sightings.add(1, 1, 5_000, 10);
     scans[1].sightings = Some(sightings);
     assert_eq!(counts(&world.weigh(&scans)), [(Class::EarlyVisible, 4)]);
+}
+
+#[test]
+fn early_sightings_beyond_the_bound_are_not_examined_and_never_zero() {
+    let (world, logs) = transactional();
+    let full = |first_ns| {
+        let mut sightings = Sightings::default();
+        sightings.add(0, 1, first_ns, 4);
+        (1..SIGHTINGS_MAX as u32).for_each(|transaction| sightings.add(9, transaction, 5_000, 1));
+        sightings.add(1, 1, 2, 6);
+        let mut scans = both(&world, &logs, &logs);
+        scans[1].sightings = Some(sightings);
+        world.weigh(&scans)
+    };
+    let Look::NotApplicable(why) = full(1_000).looks[&Class::EarlyVisible].clone() else { panic!("counted") };
+    assert!(why.contains("6 messages were seen beyond"), "{why}");
+    assert_eq!(counts(&full(999)), [(Class::EarlyVisible, 4)], "what was kept counts");
 }
 
 #[test]
