@@ -28,6 +28,10 @@ use crate::properties::ClientProperties;
 /// Pause between two looks at the offsets.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
+/// What a look at the offsets may take at least, also beyond the deadline: cut short, it would end the seal
+/// with "timed out" in place of what it waited for.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What to close.
 #[derive(Debug, Clone)]
 pub struct SealPlan {
@@ -123,7 +127,7 @@ impl Seal<'_> {
     fn offsets(&self) -> Result<Vec<PartitionOffsets>, String> {
         let mut all = Vec::new();
         for topic in &self.plan.topics {
-            all.extend(self.admin.offsets(topic, self.left()).map_err(|error| error.to_string())?);
+            all.extend(self.admin.offsets(topic, self.left().max(LOOK_TIMEOUT)).map_err(|error| error.to_string())?);
         }
         Ok(all)
     }

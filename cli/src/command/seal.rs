@@ -99,8 +99,7 @@ pub(crate) fn close(
         quiet: timing.quiet.0,
         timeout: timing.timeout.0,
     };
-    let mut report =
-        seal::seal(connection, &plan, &LogSink::discard()).map_err(|error| connection::problem(&error))?;
+    let mut report = seal::seal(connection, &plan, &LogSink::discard()).map_err(|error| connection::problem(&error))?;
     report.messages_reserved = Some(counts.reserved);
     folder::write(folder, SEAL_FILE, &report)?;
     Ok(report)

@@ -9,6 +9,7 @@ mod copy;
 mod kafka;
 mod mutations;
 mod profiles;
+mod seal;
 mod trouble;
 
 use std::{process::ExitCode, sync::Arc};
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let kafka = Arc::new(Kafka::default());
     let mut trials = profiles::trials(&kafka);
     trials.extend(mutations::trials(&kafka));
+    trials.extend(seal::trials(&kafka));
     trials.extend(trouble::trials(&kafka));
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     // All trials are over, so this is the last owner: its processes end here.

@@ -126,7 +126,7 @@ fn unsealed(kafka: &Kafka) {
 }
 
 /// Starts a load without an end and waits until it has sent for a while.
-fn start_load(kafka: &Kafka, folder: &std::path::Path) -> Child {
+pub(crate) fn start_load(kafka: &Kafka, folder: &std::path::Path) -> Child {
     let topic = kafka.topic();
     let mut child = common::ackmark(folder)
         .args(["load", "--topic", &topic, "--out", "load", "--rate", "2000/s", "--duration", "10m"])
@@ -147,11 +147,11 @@ fn start_load(kafka: &Kafka, folder: &std::path::Path) -> Child {
     child
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(crate) fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), signal).unwrap();
 }
 
-fn wait(child: &mut Child) -> std::process::ExitStatus {
+pub(crate) fn wait(child: &mut Child) -> std::process::ExitStatus {
     let begun = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -195,7 +195,7 @@ fn killed(kafka: &Kafka) {
     assert_eq!(lost(&verdict), 0);
 }
 
-fn lost(report: &VerifyReport) -> u64 {
+pub(crate) fn lost(report: &VerifyReport) -> u64 {
     match report.findings.iter().find(|finding| finding.class == Class::Lost).unwrap().examined {
         Examined::Counted(count) => count,
         Examined::NotExamined { .. } => panic!("losses were not looked for: {report:#?}"),
