@@ -271,7 +271,7 @@ pub(crate) fn read_header(
 /// The length that the file would have with its last segment whole, where that is cut off.
 fn partial_segment(length: u64, header: &Header) -> Option<u64> {
     let segments = length - header.bytes;
-    (segments % SEGMENT_BYTES != 0).then(|| header.bytes + segments.next_multiple_of(SEGMENT_BYTES))
+    (!segments.is_multiple_of(SEGMENT_BYTES)).then(|| header.bytes + segments.next_multiple_of(SEGMENT_BYTES))
 }
 
 /// The pages of each slot by number.

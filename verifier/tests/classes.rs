@@ -166,7 +166,7 @@ fn damage_that_may_sit_in_the_run_field_is_this_runs() {
     // Nothing tells that there is such a run; beyond the bound of runs too.
     for runs in [1, 3, 100] {
         let (world, mut log) = sound();
-        log.extend((1_000..1_000 + runs).map(|run| damaged_of(run)));
+        log.extend((1_000..1_000 + runs).map(damaged_of));
         assert_eq!(found(&world, log), [(Class::Corrupt, u64::from(runs))]);
     }
     // There is, but putting this run back mends the record.
