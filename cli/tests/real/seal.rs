@@ -103,9 +103,9 @@ fn sealed(folder: &Path) -> SealReport {
 fn producer(kafka: &Kafka, properties: &[(&str, &str)]) -> BaseProducer {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", kafka.servers()).set("linger.ms", "0");
-    properties.iter().for_each(|(name, value)| {
+    for (name, value) in properties {
         config.set(*name, *value);
-    });
+    }
     config.create().unwrap()
 }
 
