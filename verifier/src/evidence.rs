@@ -402,7 +402,7 @@ fn early(case: &Case<'_>, committed: Option<&ScanAccounts>, homes: &HashMap<u32,
     }
     match sightings.beyond() {
         beyond if beyond > 0 && tally.count() == 0 => Look::NotApplicable(format!(
-            "{beyond} messages were seen beyond the {SIGHTINGS_MAX} sightings that a reading thread keeps; none of those was early"
+            "{beyond} messages were seen beyond the {SIGHTINGS_MAX} sightings that reading threads share; none of those was early"
         )),
         _ => presence(committed, tally),
     }

@@ -12,23 +12,35 @@ use ackmark_schema::record::Header;
 
 use crate::{accounting::Witness, latency::LatencySeconds};
 
-/// Sightings that a reading thread keeps: about 100 MiB.
+/// Sightings that a scan keeps, all threads together: about 150 MiB where each is of another transaction.
 pub const SIGHTINGS_MAX: usize = 1 << 20;
 
-/// When messages of transactions were seen. Grows with transactions, partitions and batches up to
-/// [`SIGHTINGS_MAX`]; messages beyond are only counted, and nothing is known of when they were seen.
-#[derive(Debug, Default)]
+/// When messages of transactions were seen. Grows with transactions, partitions and batches up to a bound;
+/// messages beyond are only counted, and nothing is known of when they were seen.
+#[derive(Debug)]
 pub struct Sightings {
     /// By stream and transaction: clock (ns since the Unix epoch) and messages.
     seen: HashMap<(u32, u32), Vec<(u64, u64)>>,
     kept: usize,
+    max: usize,
     beyond: u64,
 }
 
+impl Default for Sightings {
+    fn default() -> Self {
+        Self::of_thread(1)
+    }
+}
+
 impl Sightings {
+    /// None yet, of one of `threads` that share [`SIGHTINGS_MAX`].
+    pub fn of_thread(threads: usize) -> Self {
+        Self { seen: HashMap::new(), kept: 0, max: SIGHTINGS_MAX / threads.max(1), beyond: 0 }
+    }
+
     /// Notes `count` messages.
     pub fn add(&mut self, stream: u32, transaction: u32, now_ns: u64, count: u64) {
-        if self.kept >= SIGHTINGS_MAX {
+        if self.kept >= self.max {
             self.beyond += count;
             return;
         }
@@ -47,7 +59,7 @@ impl Sightings {
         self.beyond
     }
 
-    /// Takes over another thread's, which has a bound of its own.
+    /// Takes over another thread's, which kept no more than its share of the bound.
     pub fn merge(&mut self, other: Self) {
         self.kept += other.kept;
         self.beyond += other.beyond;
@@ -68,9 +80,10 @@ pub struct LiveWitness {
 }
 
 impl LiveWitness {
-    /// With latencies counted from `origin_ns`; see [`LatencySeconds::new`].
-    pub fn new(origin_ns: Arc<OnceLock<u64>>) -> Self {
-        Self { now_ns: 0, pending: None, sightings: Sightings::default(), latency: LatencySeconds::new(origin_ns) }
+    /// Of one of `threads`, with latencies counted from `origin_ns`; see [`LatencySeconds::new`].
+    pub fn new(origin_ns: Arc<OnceLock<u64>>, threads: usize) -> Self {
+        let sightings = Sightings::of_thread(threads);
+        Self { now_ns: 0, pending: None, sightings, latency: LatencySeconds::new(origin_ns) }
     }
 
     /// A batch was received at `now_ns`.
@@ -135,7 +148,7 @@ mod tests {
 
     #[test]
     fn sightings_keep_the_clock_of_their_batch() {
-        let mut witness = LiveWitness::new(Arc::default());
+        let mut witness = LiveWitness::new(Arc::default(), 1);
         witness.batch(5_000);
         for (stream, transaction) in [(1, 7), (1, 7), (2, 7), (1, 7), (3, 0)] {
             witness.message(&header(stream, transaction));
@@ -150,5 +163,24 @@ mod tests {
         assert_eq!(sightings.before(2, 7, u64::MAX), 1);
         assert_eq!(sightings.before(3, 0, u64::MAX), 0);
         assert_eq!(latency.total().len(), 6, "without the warm-up");
+    }
+
+    #[test]
+    fn threads_share_the_bound_of_sightings() {
+        let threads = 4;
+        let mut all = Sightings::default();
+        for stream in 0..threads {
+            let mut witness = LiveWitness::new(Arc::default(), threads as usize);
+            for batch in 0..SIGHTINGS_MAX as u64 / 2 {
+                witness.batch(batch);
+                witness.message(&header(stream, 7));
+            }
+            all.merge(witness.finish().0);
+        }
+        let share = SIGHTINGS_MAX as u64 / 4;
+        let kept = |stream| all.before(stream, 7, u64::MAX);
+        assert_eq!((0..threads).map(kept).collect::<Vec<_>>(), [share; 4]);
+        assert_eq!(all.before(0, 7, 10), 10, "the first are kept");
+        assert_eq!(all.beyond(), 4 * share);
     }
 }

@@ -218,7 +218,7 @@ impl Worker {
             assigned,
             index,
             topics: plan.manifest.topics.iter().map(|topic| topic.name.clone()).collect(),
-            witness: plan.live.then(|| LiveWitness::new(Arc::clone(&state.origin_ns))),
+            witness: plan.live.then(|| LiveWitness::new(Arc::clone(&state.origin_ns), threads)),
             unreadable: None,
             trouble: None,
         })
