@@ -113,9 +113,14 @@ struct Naive {
 fn naive(logs: &[Vec<Item>], reserved: &[u64]) -> Naive {
     let mut naive = Naive::default();
     for (partition, log) in (0u32..).zip(logs) {
+        // A damaged record is another run's where a sound one of that run stands in the same partition.
+        let sound: BTreeSet<u32> = log
+            .iter()
+            .filter_map(|item| if let Item::Message(header) = item { Some(header.run) } else { None })
+            .collect();
         for item in log {
             let class = match *item {
-                Item::Corrupt(_) => Some(Class::Corrupt),
+                Item::Corrupt(header) if header.run == RUN || !sound.contains(&header.run) => Some(Class::Corrupt),
                 Item::Message(header) if header.run == RUN => of_message(&mut naive, header, partition, reserved),
                 _ => {
                     naive.strangers += 1;
