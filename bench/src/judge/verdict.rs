@@ -1,13 +1,13 @@
 //! Each profile's verdict over its trials.
 //!
-//! One broken trial breaks the profile. One that could not be judged leaves it open, for what was lost there
-//! is not known. Where all held, one trial that was provoked makes it held; without any it is unprovoked.
+//! One broken trial breaks the profile. One that was not judged, whatever its ending, leaves it open, for what
+//! was lost there is not known. Where all held, one trial that was provoked makes it held; without any it is
+//! unprovoked.
 
 use ackmark_schema::{
     anomaly::Class,
     promise::Ruling,
     report::{
-        Ending,
         load::Provocations,
         verify::{Examined, LedgerCounts, Verdict},
     },
@@ -28,11 +28,11 @@ pub(super) fn worst(verdicts: &[ProfileVerdict]) -> Verdict {
 
 fn profile_verdict(profile: &str, trials: &[&Trial], verified: bool) -> ProfileVerdict {
     let judged: Vec<&TrialVerification> = trials.iter().filter_map(|trial| trial.verification.as_ref()).collect();
-    let unjudged = trials.iter().filter(|trial| trial.verification.is_none() && trial.ending == Ending::Failed).count();
+    let unjudged = trials.len() - judged.len();
     let (verdict, reason) = match (verified, judged.is_empty(), unjudged) {
         (false, _, _) => (Verdict::NotJudged, "verification is off".to_owned()),
-        (true, true, 0) => (Verdict::NotJudged, "no trial was verified".to_owned()),
-        (true, true, _) => (Verdict::Inconclusive, "no trial could be verified: all failed before".to_owned()),
+        (true, true, 0) => (Verdict::NotJudged, "no trial was run".to_owned()),
+        (true, true, _) => (Verdict::Inconclusive, "no trial could be verified".to_owned()),
         (true, false, unjudged) => combined(&judged, unjudged),
     };
     ProfileVerdict {
@@ -61,7 +61,7 @@ fn combined(judged: &[&TrialVerification], unjudged: usize) -> (Verdict, String)
         Verdict::Inconclusive if open > 0 => {
             format!("{open} of {all} trials could not be judged; the first: {}", first(Verdict::Inconclusive))
         }
-        Verdict::Inconclusive => format!("held in {all} trials, but {unjudged} failed before they could be verified"),
+        Verdict::Inconclusive => format!("held in {all} trials, but {unjudged} could not be verified"),
         Verdict::Held => format!("held in {all} trials, {} of them put to the test", count(Verdict::Held)),
         Verdict::HeldUnprovoked => {
             format!("held in {all} trials, none of which saw a retry, a leader change or an error")
@@ -153,6 +153,8 @@ fn add_provocations(a: Provocations, b: Provocations) -> Provocations {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use ackmark_schema::report::Ending;
+
     use super::*;
     use crate::judge::synthetic;
 
@@ -188,12 +190,14 @@ mod tests {
     #[test]
     fn a_trial_that_could_not_be_judged_leaves_the_profile_open() {
         assert_eq!(of(|trials| set(&mut trials[3], Verdict::Inconclusive, 0)).verdict, Verdict::Inconclusive);
-        let failed = of(|trials| {
-            trials[0].verification = None;
-            trials[0].ending = Ending::Failed;
-        });
-        assert_eq!(failed.verdict, Verdict::Inconclusive);
-        assert!(failed.reason.contains("1 failed before"), "{}", failed.reason);
+        for ending in [Ending::Failed, Ending::Interrupted, Ending::Completed] {
+            let unjudged = of(|trials| {
+                trials[0].verification = None;
+                trials[0].ending = ending;
+            });
+            assert_eq!(unjudged.verdict, Verdict::Inconclusive, "{ending:?}");
+            assert_eq!(unjudged.reason, "held in 3 trials, but 1 could not be verified");
+        }
     }
 
     #[test]
