@@ -82,6 +82,10 @@ pub(crate) struct Delivered {
     pub(crate) last_report_ns: u64,
     /// Errors by cause.
     pub(crate) errors: Vec<ErrorCount>,
+    /// Messages that a broker answered with an error.
+    pub(crate) rejected_by_broker: u64,
+    /// Messages that the client refused.
+    pub(crate) refused: u64,
     /// The last statistics.
     pub(crate) statistics: Option<Statistics>,
 }
@@ -89,21 +93,20 @@ pub(crate) struct Delivered {
 impl Delivery<'_> {
     /// Serves the producer until its sender has ended and nothing is outstanding, or `drain` is over.
     pub(crate) fn run(self, producer: &RawProducer, drain: Duration) -> Delivered {
-        let drain_ns = drain.as_nanos() as u64;
+        let (flow, clock, halt) = (self.flow, self.clock, self.halt);
+        let _ends = flow.reporting();
         let mut sink = Sink::new(self);
-        loop {
-            producer.poll_events(POLL, &mut sink);
-            sink.take_rejections();
-            let now_ns = sink.parts.clock.now_ns();
+        let served = halt.guard("a delivery thread", || sink.serve(producer, drain));
+        if served.is_none() {
+            // What the event at hand brought until the panic is in the ledger.
+            let now_ns = clock.now_ns();
+            sink.end_event(now_ns);
             sink.roll(now_ns);
-            if let Some(ended_ns) = sink.parts.flow.ended_ns()
-                && (sink.parts.flow.outstanding().messages == 0 || now_ns > ended_ns.saturating_add(drain_ns))
-            {
-                break;
-            }
         }
-        sink.close_second(sink.parts.clock.now_ns());
-        sink.wait_for_statistics(producer);
+        sink.close_second(clock.now_ns());
+        if served.is_some() {
+            sink.wait_for_statistics(producer);
+        }
         sink.finish()
     }
 }
@@ -141,6 +144,21 @@ impl<'r> Sink<'r> {
             event: Default::default(),
             statistics: String::new(),
             statistics_ns: 0,
+        }
+    }
+
+    fn serve(&mut self, producer: &RawProducer, drain: Duration) {
+        let drain_ns = drain.as_nanos() as u64;
+        loop {
+            producer.poll_events(POLL, self);
+            self.take_rejections();
+            let now_ns = self.parts.clock.now_ns();
+            self.roll(now_ns);
+            if let Some(ended_ns) = self.parts.flow.ended_ns()
+                && (self.parts.flow.outstanding().messages == 0 || now_ns > ended_ns.saturating_add(drain_ns))
+            {
+                return;
+            }
         }
     }
 
@@ -183,6 +201,9 @@ impl<'r> Sink<'r> {
     }
 
     fn account_run(&mut self, run: &Run) {
+        // What may fail comes before anything is counted.
+        let measured_from = self.parts.measured_from[run.slot()].load(Ordering::Relaxed);
+        let amount = Amount { messages: run.len, bytes: self.parts.layout.bytes(run.slot(), run.sequence(), run.len) };
         let (state, count): (_, fn(&mut Counts) -> &mut u64) = match run.outcome {
             Outcome::Acknowledged => (State::Acknowledged, |counts| &mut counts.acknowledged),
             Outcome::Failed => (State::Failed, |counts| &mut counts.failed),
@@ -193,10 +214,8 @@ impl<'r> Sink<'r> {
         {
             self.parts.halt.fail(error.to_string());
         }
-        let measured_from = self.parts.measured_from[run.slot()].load(Ordering::Relaxed);
         *count(&mut self.found.total) += run.len;
         *count(&mut self.found.measured) += run.count_from(measured_from);
-        let amount = Amount { messages: run.len, bytes: self.parts.layout.bytes(run.slot(), run.sequence(), run.len) };
         self.event.0 += amount;
         match run.code {
             None => self.event.1 += amount,
@@ -234,6 +253,7 @@ impl<'r> Sink<'r> {
     fn take_rejections(&mut self) {
         let Ok(first) = self.parts.rejections.try_recv() else { return };
         let refused: Vec<Rejection> = std::iter::once(first).chain(self.parts.rejections.try_iter()).collect();
+        self.found.refused += refused.len() as u64;
         self.account(refused.into_iter().map(|one| (one.opaque, Some(one.code), Outcome::Failed)));
     }
 
@@ -289,7 +309,15 @@ impl<'r> Sink<'r> {
 
 impl EventSink for Sink<'_> {
     fn delivery(&mut self, batch: &DeliveryBatch<'_>) {
-        self.account(batch.iter().map(|message| (message.opaque(), message.error_code(), message.outcome())));
+        let mut rejected = 0;
+        self.account(batch.iter().map(|message| {
+            let code = message.error_code();
+            if code.is_some() {
+                rejected += u64::from(message.is_rejected_by_broker());
+            }
+            (message.opaque(), code, message.outcome())
+        }));
+        self.found.rejected_by_broker += rejected;
     }
 
     fn error(&mut self, code: ErrorCode, reason: &str, fatal: bool) {

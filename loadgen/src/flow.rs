@@ -3,6 +3,8 @@
 //! Counters have one writer each and are stored once per run or event, not per message.
 
 use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -10,6 +12,8 @@ use std::{
     thread::{self, Thread},
     time::Duration,
 };
+
+use crate::clock::Clock;
 
 /// Messages and their value bytes, counted up by one thread.
 #[derive(Debug, Default)]
@@ -82,6 +86,8 @@ pub(crate) struct Flow {
     pub(crate) queue_full: AtomicU64,
     /// When the sender ended, nanoseconds from the start plus one; 0 while it sends.
     ended_ns: AtomicU64,
+    /// Whether the delivery thread takes no more reports.
+    reporting_ended: AtomicBool,
     waiting: AtomicBool,
     sender: OnceLock<Thread>,
 }
@@ -125,9 +131,39 @@ impl Flow {
         self.ended_ns.load(Ordering::Acquire).checked_sub(1)
     }
 
+    /// Ends the sending when the guard is dropped, unless it has ended: so it ends also by a panic. Without that
+    /// the delivery thread would wait for ever.
+    pub(crate) fn sending(&self, clock: Clock) -> impl Drop {
+        Guard(move || {
+            if self.ended_ns().is_none() {
+                self.end_sending(clock.now_ns());
+            }
+        })
+    }
+
+    /// Ends the reporting when the guard is dropped: so it ends also by a panic. Without that the sender would
+    /// wait its full time for reports that nobody takes.
+    pub(crate) fn reporting(&self) -> impl Drop {
+        Guard(|| self.reporting_ended.store(true, Ordering::Release))
+    }
+
+    /// Whether reports are still taken.
+    pub(crate) fn is_served(&self) -> bool {
+        !self.reporting_ended.load(Ordering::Acquire)
+    }
+
     /// Counts a full queue.
     pub(crate) fn count_queue_full(&self) {
         self.queue_full.store(self.queue_full.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+}
+
+/// Does something when it is dropped.
+struct Guard<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for Guard<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }
 
@@ -160,6 +196,19 @@ impl<'a> Halt<'a> {
     pub(crate) fn fail(&self, error: impl Into<String>) {
         let _ = self.error.set(error.into());
         self.failed.store(true, Ordering::Release);
+    }
+
+    /// Does a thread's work. A panic in it ends the run as failed and gives `None`; what the work borrows stays
+    /// as the panic left it, so that what was counted until then can be reported.
+    pub(crate) fn guard<R>(&self, thread: &str, work: impl FnOnce() -> R) -> Option<R> {
+        catch_unwind(AssertUnwindSafe(work)).map_err(|panic| self.fail_by_panic(thread, panic.as_ref())).ok()
+    }
+
+    /// Ends the run for a panic.
+    pub(crate) fn fail_by_panic(&self, thread: &str, panic: &(dyn Any + Send)) {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason is known");
+        self.fail(format!("{thread} panicked: {text}; this is a defect of ackmark, please report it"));
     }
 
     /// The error that ended the run.

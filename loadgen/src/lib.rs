@@ -66,3 +66,5 @@ pub use run::run;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trouble;

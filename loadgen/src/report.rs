@@ -1,6 +1,6 @@
 //! What the threads found, put together.
 
-use ackmark_client::{librdkafka_version, stats::Statistics};
+use ackmark_client::librdkafka_version;
 use ackmark_schema::{
     load_spec::{LoadSpec, Schedule},
     promise::{Acks, Promise},
@@ -55,7 +55,6 @@ pub(crate) fn assemble(facts: RunFacts<'_>, findings: &Findings) -> LoadReport {
     let summary = |histogram| open_loop.then(|| latency_summary(histogram));
     let begin = facts.window.begun();
     let total = counts(findings.sent.iter().map(|sent| sent.total), findings.delivered.iter().map(|found| found.total));
-    let errors = errors(&findings.delivered);
     let measured = measured(&facts, findings, &tallies);
     LoadReport {
         schema: SchemaId::default(),
@@ -74,8 +73,8 @@ pub(crate) fn assemble(facts: RunFacts<'_>, findings: &Findings) -> LoadReport {
         latency_send: summary(&findings.latencies.send),
         latency_is_acknowledgement: acknowledged,
         transactions: (!tallies.is_empty()).then(|| transactions(&tallies, measured.duration_s)),
-        provocations: provocations(&findings.delivered, &errors, facts.leader_changes, total.sent),
-        errors,
+        provocations: provocations(findings, &tallies, facts.leader_changes),
+        errors: errors(&findings.delivered),
         generator: Generator {
             schedule_lag: summary(&findings.latencies.lag),
             queue_full: facts.queue_full,
@@ -114,7 +113,8 @@ fn counts(sent: impl Iterator<Item = Amount>, found: impl Iterator<Item = Counts
         sum.failed += counts.failed;
         sum.indeterminate += counts.indeterminate;
     }
-    sum.open = sum.sent - sum.acknowledged - sum.failed - sum.indeterminate;
+    // A thread that panicked may have counted less than the other one.
+    sum.open = sum.sent.saturating_sub(sum.acknowledged + sum.failed + sum.indeterminate);
     sum
 }
 
@@ -190,20 +190,21 @@ fn errors(delivered: &[Delivered]) -> Vec<ErrorCount> {
     sum
 }
 
-fn provocations(
-    delivered: &[Delivered],
-    errors: &[ErrorCount],
-    leader_changes: Option<u64>,
-    sent: u64,
-) -> Provocations {
-    let statistics: Vec<&Statistics> = delivered.iter().filter_map(|found| found.statistics.as_ref()).collect();
-    let sum = |of: fn(&Statistics) -> u64| statistics.iter().map(|one| of(one)).sum::<u64>();
-    let transmitted = sum(|one| one.txmsgs);
+fn provocations(findings: &Findings, tallies: &[&TransactionTally], leader_changes: Option<u64>) -> Provocations {
+    let of_each = || findings.delivered.iter().filter_map(|found| found.statistics.as_ref());
+    let retransmitted = |(sent, found): (&Sent, &Delivered)| {
+        let taken = sent.total.messages.saturating_sub(found.refused);
+        found.statistics.as_ref().map_or(0, |statistics| statistics.retransmitted(taken))
+    };
+    let producing = || of_each().flat_map(|statistics| statistics.sent_to("Produce"));
+    let coordinators = of_each().flat_map(|statistics| statistics.sent_to("EndTxn"));
     Provocations {
-        request_retries: sum(Statistics::txretries) + transmitted.saturating_sub(sent),
-        request_timeouts: sum(Statistics::req_timeouts),
-        disconnects: sum(Statistics::disconnects),
-        leader_changes: leader_changes.unwrap_or(0),
-        delivery_errors: errors.iter().map(|error| error.count).sum(),
+        retransmitted: findings.sent.iter().zip(&findings.delivered).map(retransmitted).sum(),
+        produce_errors: findings.delivered.iter().map(|found| found.rejected_by_broker).sum(),
+        transaction_errors: coordinators.map(|broker| broker.txretries).sum::<u64>()
+            + tallies.iter().map(|tally| tally.broker_errors).sum::<u64>(),
+        request_timeouts: producing().map(|broker| broker.req_timeouts).sum(),
+        disconnects: producing().map(|broker| broker.disconnects).sum(),
+        leader_changes,
     }
 }

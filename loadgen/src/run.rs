@@ -75,6 +75,17 @@ pub fn run(
     progress: &dyn Progress,
     stop: &AtomicBool,
 ) -> Result<LoadReport, LoadError> {
+    run_arranged(spec, folder, progress, stop, |_| {})
+}
+
+/// A run whose threads' parts are arranged before they start: tests break them here.
+pub(crate) fn run_arranged(
+    spec: &LoadSpec,
+    folder: &Path,
+    progress: &dyn Progress,
+    stop: &AtomicBool,
+    arrange: impl FnOnce(&mut [Line<'_>]),
+) -> Result<LoadReport, LoadError> {
     spec.check().map_err(LoadError::Spec)?;
     prepare_folder(folder)?;
     let asked: Vec<ClientProperties> =
@@ -116,6 +127,7 @@ pub fn run(
         lines.push(line(&common, &own, pool.clone(), out.clone(), spare)?);
     }
     drop(out);
+    arrange(&mut lines);
     let log = match &mut latency_file {
         None => None,
         Some(file) => Some(file.begin(clock.epoch_ns(0)).map_err(|source| cannot_write(folder, source))?),
@@ -181,7 +193,7 @@ struct Own<'r> {
 }
 
 /// The two threads of a producer.
-type Line<'r> = (Sender<'r>, Delivery<'r>);
+pub(crate) type Line<'r> = (Sender<'r>, Delivery<'r>);
 
 /// Prepares a producer's threads and its ledgers.
 fn line<'r>(
@@ -320,10 +332,21 @@ fn drive<'r>(
             common.halt.fail(format!("the latency log cannot be written: {source}; free disk space"));
             while seconds.recv().is_ok() {}
         }
-        let sent = senders.into_iter().map(|thread| thread.join().expect("a send thread does not panic")).collect();
-        let delivered =
-            deliveries.into_iter().map(|thread| thread.join().expect("a delivery thread does not panic")).collect();
-        Ok((sent, delivered))
+        // Threads catch their panics; these would be panics after that.
+        let sent = senders.into_iter().zip(watch.flows).map(|(thread, flow)| {
+            thread.join().unwrap_or_else(|panic| {
+                common.halt.fail_by_panic("a send thread", panic.as_ref());
+                Sent { total: flow.sent.get(), ended_ns: flow.ended_ns().unwrap_or(0), ..Sent::default() }
+            })
+        });
+        let sent = sent.collect();
+        let delivered = deliveries.into_iter().map(|thread| {
+            thread.join().unwrap_or_else(|panic| {
+                common.halt.fail_by_panic("a delivery thread", panic.as_ref());
+                Delivered::default()
+            })
+        });
+        Ok((sent, delivered.collect()))
     })
 }
 

@@ -154,11 +154,12 @@ impl<'r> Sender<'r> {
     }
 
     fn run(self, send: impl FnOnce(&mut Line<'r>) -> Result<(), TransactionsEnd>, flush: bool) -> Sent {
-        self.flow.register_sender();
         let (flow, clock, halt) = (self.flow, self.clock, self.halt);
+        let _ends = flow.sending(clock);
+        flow.register_sender();
         let mut line = Line::new(self);
-        let result = send(&mut line).and_then(|()| line.end_transaction());
-        if let Err(error) = result {
+        let result = halt.guard("a send thread", || send(&mut line).and_then(|()| line.end_transaction()));
+        if let Some(Err(error)) = result {
             halt.fail(error.to_string());
         }
         let (ended_ns, outstanding) = (clock.now_ns(), flow.outstanding().messages);
@@ -446,6 +447,7 @@ impl<'r> Line<'r> {
     fn flush(&self, ended_ns: u64) {
         let deadline_ns = ended_ns.saturating_add(self.parts.drain.as_nanos() as u64);
         while self.parts.flow.outstanding().messages > 0
+            && self.parts.flow.is_served()
             && !self.parts.outlet.producer.flush(FLUSH_SLICE)
             && self.parts.clock.now_ns() < deadline_ns
         {}

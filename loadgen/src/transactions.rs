@@ -35,6 +35,9 @@ pub(crate) enum TransactionsEnd {
     /// A step failed for good.
     #[error(transparent)]
     Step(#[from] TransactionError),
+    /// Nobody takes delivery reports any more.
+    #[error("a transaction was left open, since its delivery reports are no longer taken; a seal aborts it")]
+    Unserved,
     /// Too many aborts.
     #[error("{ABORTS_MAX} transactions in a row were aborted, the last one because: {reason}")]
     Aborts {
@@ -50,6 +53,8 @@ pub(crate) struct TransactionTally {
     pub(crate) committed: u64,
     pub(crate) aborted: u64,
     pub(crate) indeterminate: u64,
+    /// Commits and aborts that failed with a broker's error code.
+    pub(crate) broker_errors: u64,
     /// Messages of the committed ones.
     pub(crate) messages: u64,
     /// Delivered in transactions that were committed in the measured part.
@@ -71,6 +76,7 @@ impl TransactionTally {
             committed: 0,
             aborted: 0,
             indeterminate: 0,
+            broker_errors: 0,
             messages: 0,
             measured: Amount::default(),
             begin_to_committed: histogram(),
@@ -224,13 +230,18 @@ impl<'r> Transactions<'r> {
 
     fn flush_and_commit(&mut self, open: Open, from_ns: u64, measured: bool) -> Result<(), TransactionsEnd> {
         if !self.flush(from_ns) {
+            if !self.flow.is_served() {
+                return Err(TransactionsEnd::Unserved);
+            }
             return self.abort("what was outstanding could not be delivered in time");
         }
         let flushed_ns = self.clock.now_ns();
         if let Some(log) = &mut self.log {
             log.intent_commit(self.clock.epoch_ns(flushed_ns))?;
         }
-        match self.until_answered(|producer| producer.commit_transaction(SLICE)) {
+        let committed = self.until_answered(|producer| producer.commit_transaction(SLICE));
+        self.count_error(&committed);
+        match committed {
             Ok(()) => {}
             Err(error) if error.requires_abort && !error.fatal => return self.abort(&error.to_string()),
             Err(error) => {
@@ -258,7 +269,7 @@ impl<'r> Transactions<'r> {
     fn flush(&self, from_ns: u64) -> bool {
         while !self.producer.flush(SLICE) {
             let waited = Duration::from_nanos(self.clock.now_ns() - from_ns);
-            if waited > self.patience() {
+            if waited > self.patience() || !self.flow.is_served() {
                 return false;
             }
         }
@@ -269,7 +280,9 @@ impl<'r> Transactions<'r> {
         if let Some(log) = &mut self.log {
             log.intent_abort(self.clock.epoch_ns(self.clock.now_ns()))?;
         }
-        if let Err(error) = self.until_answered(|producer| producer.abort_transaction(SLICE)) {
+        let aborted = self.until_answered(|producer| producer.abort_transaction(SLICE));
+        self.count_error(&aborted);
+        if let Err(error) = aborted {
             self.tally.indeterminate += 1;
             return Err(error.into());
         }
@@ -284,6 +297,11 @@ impl<'r> Transactions<'r> {
         Ok(())
     }
 
+    fn count_error(&mut self, ended: &Result<(), TransactionError>) {
+        let of_a_broker = ended.as_ref().is_err_and(|error| error.code.is_of_a_broker());
+        self.tally.broker_errors += u64::from(of_a_broker);
+    }
+
     /// Makes a call again while it may be made again, within the bound.
     fn until_answered(
         &self,
@@ -293,7 +311,8 @@ impl<'r> Transactions<'r> {
         loop {
             match step(self.producer) {
                 Err(error) if error.retriable && !error.fatal && !error.requires_abort => {
-                    if Duration::from_nanos(self.clock.now_ns() - from_ns) > self.patience() {
+                    let waited = Duration::from_nanos(self.clock.now_ns() - from_ns);
+                    if waited > self.patience() || !self.flow.is_served() {
                         return Err(error);
                     }
                 }

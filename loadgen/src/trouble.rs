@@ -1,0 +1,108 @@
+//! Tests of what goes wrong within the generator itself.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
+
+use ackmark_client::MockCluster;
+use ackmark_ledger::LedgerReader;
+use ackmark_schema::{
+    load_spec::{LoadSpec, Schedule},
+    manifest::{MANIFEST_FILE, Manifest},
+    properties::{Origin, Property},
+    report::{
+        Ending,
+        load::{LOAD_FILE, LoadReport},
+    },
+    scenario::Arrivals,
+    text::from_json,
+    units::{Count, Rate, Span},
+};
+use tempfile::TempDir;
+
+use crate::{
+    run::{Line, run_arranged},
+    tests,
+};
+
+const PARTITIONS: u32 = 3;
+
+fn cluster() -> MockCluster {
+    let cluster = MockCluster::start(1).unwrap();
+    cluster.create_topic("t", PARTITIONS as i32, 1).unwrap();
+    cluster
+}
+
+/// A load that would go on for minutes.
+fn spec(cluster: &MockCluster, profile: &str) -> LoadSpec {
+    let servers = cluster.bootstrap_servers().to_owned();
+    LoadSpec {
+        properties: vec![Property { name: "bootstrap.servers".into(), value: servers, origin: Origin::Flag }],
+        partitions: PARTITIONS,
+        outstanding: Count(10_000),
+        duration: Span(Duration::from_mins(3)),
+        drain_timeout: Span(Duration::from_secs(3)),
+        ..tests::spec(profile)
+    }
+}
+
+/// Runs a load with broken parts; its report, which is the one in the folder.
+fn run_broken(spec: &LoadSpec, arrange: impl FnOnce(&mut [Line<'_>])) -> (LoadReport, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let report = run_arranged(spec, folder.path(), &(), &AtomicBool::new(false), arrange).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(30), "it ends in time: {:?}", start.elapsed());
+    let text = std::fs::read_to_string(folder.path().join(LOAD_FILE)).unwrap();
+    assert_eq!(from_json::<LoadReport>(LOAD_FILE, &text).unwrap(), report);
+    (report, folder)
+}
+
+/// The ledger's counts are the report's: reserved, acknowledged, failed, indeterminate.
+fn check_ledger(report: &LoadReport, folder: &TempDir) {
+    let text = std::fs::read_to_string(folder.path().join(MANIFEST_FILE)).unwrap();
+    let manifest: Manifest = from_json(MANIFEST_FILE, &text).unwrap();
+    let counts = LedgerReader::open(folder.path(), &manifest).unwrap().counts();
+    let total = report.total;
+    assert_eq!(
+        (counts.reserved, counts.acknowledged, counts.failed),
+        (total.sent, total.acknowledged, total.failed),
+        "{counts:?}, {total:?}"
+    );
+    assert_eq!(total.sent, total.acknowledged + total.failed + total.indeterminate + total.open);
+}
+
+fn failed_by_panic(report: &LoadReport, thread: &str) {
+    assert_eq!(report.ending, Ending::Failed);
+    let error = report.error.as_deref().unwrap();
+    assert!(error.starts_with(&format!("{thread} panicked: index out of bounds")), "{error}");
+}
+
+#[test]
+fn a_delivery_thread_that_panics_ends_the_run_at_once_and_its_messages_stay_open() {
+    let cluster = cluster();
+    let rate = Schedule::Rate { messages: Rate::per_second(20_000.0).unwrap(), arrivals: Arrivals::Constant };
+    for (profile, schedule) in
+        [("all-acks", Schedule::Max), ("transactional", Schedule::Max), ("all-acks", rate), ("transactional", rate)]
+    {
+        let spec = LoadSpec { schedule, producers: 2, ..spec(&cluster, profile) };
+        let (report, folder) = run_broken(&spec, |lines| lines[1].1.measured_from = &[]);
+        failed_by_panic(&report, "a delivery thread");
+        assert!(report.total.open > 0, "{profile}: {:?}", report.total);
+        check_ledger(&report, &folder);
+    }
+}
+
+#[test]
+fn a_send_thread_that_panics_ends_the_run_at_once_with_what_was_sent() {
+    let cluster = cluster();
+    for profile in ["all-acks", "transactional"] {
+        let spec = LoadSpec { producers: 2, ..spec(&cluster, profile) };
+        let (report, folder) = run_broken(&spec, |lines| lines[1].0.partitions = PARTITIONS + 1);
+        failed_by_panic(&report, "a send thread");
+        let total = report.total;
+        assert!(total.sent > 0 && total.acknowledged == total.sent, "{profile}: {total:?}");
+        check_ledger(&report, &folder);
+    }
+}
