@@ -1,18 +1,26 @@
-# Thin on purpose: what these do is in setup.sh and in cargo.
-.PHONY: setup build bench test lint
+# Thin on purpose: what these do is in setup.sh, in cargo and in `ackmark cluster prepare`.
+.PHONY: tools setup build bench test lint
 
-setup:
+# The build that fetches Kafka's jars is the one that is needed next.
+PROFILE = --release
+test: PROFILE =
+
+tools:
 	@./setup.sh
 
-build: setup
+setup: tools
+	cargo run $(PROFILE) --locked -p ackmark-cli -- cluster prepare
+
+build: tools
 	cargo build --release --locked -p ackmark-cli
 
 bench: setup
 	cargo run --release --locked -p ackmark-cli -- bench $(ARGS)
 
-test: lint
+test: lint setup
 	cargo test --workspace --locked
 
-lint: setup
+lint:
+	@./setup.sh lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings

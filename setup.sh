@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # Makes sure that what building and running ackmark needs is there: a C toolchain, OpenSSL and zlib headers
-# (librdkafka is built from source), Java 17 or later and Maven (a local Kafka), Rust.
+# (librdkafka is built from source), Java 17 or later and Maven (a local Kafka), Rust; by `setup.sh lint` also rustfmt
+# and clippy.
 #
 # As root on a Debian-like system it installs what is missing; elsewhere it prints the command and stops with 1.
-# Silent and quick when nothing is missing. Kafka's jars are fetched by Maven at the first start of a local Kafka.
+# Silent and quick when nothing is missing. Kafka's jars come afterwards, by `ackmark cluster prepare` (see Makefile).
 set -euo pipefail
+cd "$(dirname "$0")"
 
-readonly RUST_MIN=1.95 JAVA_MIN=17
+JAVA_MIN=17
+RUST_MIN=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+readonly JAVA_MIN RUST_MIN
 
 say() { echo "setup: $*" >&2; }
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -83,15 +87,27 @@ install_missing() {
     fi
 }
 
-check_rust() {
-    if ! has cargo; then
-        say "Rust is missing: get it from https://rustup.rs (or your system, version $RUST_MIN or later), then run this again"
-        exit 1
-    fi
-    local version
-    version=$(rustc --version | cut -d ' ' -f 2)
-    if [[ $(printf '%s\n' "$RUST_MIN" "$version" | sort -V | head -n 1) != "$RUST_MIN" ]]; then
-        say "Rust $version is too old, $RUST_MIN or later is needed: rustup update stable"
+check_rust() { # both: a cargo of one installation may find the rustc of another
+    local tool version
+    for tool in cargo rustc; do
+        if ! has "$tool"; then
+            say "Rust is missing ($tool): get it from https://rustup.rs (or your system, version $RUST_MIN or later), then run this again"
+            exit 1
+        fi
+        version=$("$tool" --version | cut -d ' ' -f 2)
+        if [[ $(printf '%s\n' "$RUST_MIN" "$version" | sort -V | head -n 1) != "$RUST_MIN" ]]; then
+            say "$tool $version is too old, $RUST_MIN or later is needed; run:  rustup update stable"
+            exit 1
+        fi
+    done
+}
+
+check_lints() {
+    local -a lacking=()
+    cargo fmt --version >/dev/null 2>&1 || lacking+=(rustfmt)
+    cargo clippy --version >/dev/null 2>&1 || lacking+=(clippy)
+    if ((${#lacking[@]})); then
+        say "missing: ${lacking[*]}; run:  rustup component add ${lacking[*]}  (without rustup: your system's packages of them)"
         exit 1
     fi
 }
@@ -102,3 +118,4 @@ if [[ $(uname -s) != Linux ]]; then
 fi
 install_missing
 check_rust
+if [[ ${1:-} == lint ]]; then check_lints; fi

@@ -9,13 +9,14 @@ use std::{fs, process::Stdio};
 use common::{ackmark, finish, run};
 
 /// Every command that has a help.
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 16] = [
     &[],
     &["bench"],
     &["load"],
     &["seal"],
     &["verify"],
     &["cluster"],
+    &["cluster", "prepare"],
     &["cluster", "up"],
     &["cluster", "down"],
     &["cluster", "status"],

@@ -130,12 +130,13 @@ impl Local {
         Starter::prepare(options, progress)?.start(None, progress)
     }
 
-    /// Fetches what a start needs and makes it fast, without starting: for a set-up step.
+    /// Fetches what a start needs and makes it fast, without starting: for a set-up step. Quick when all is there.
+    /// Tells Kafka's version.
     ///
     /// # Errors
     /// Java or Maven missing, or the fetch failed.
-    pub fn prepare(options: &LocalOptions, progress: Progress<'_>) -> Result<(), ClusterError> {
-        Starter::prepare(options, progress).map(drop)
+    pub fn prepare(options: &LocalOptions, progress: Progress<'_>) -> Result<String, ClusterError> {
+        Starter::prepare(options, progress).map(|starter| starter.jars.version)
     }
 
     /// `host:port,…` for clients.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ackmark_cluster::{
-    ClusterError, LocalOptions, Settings,
+    ClusterError, Local, LocalOptions, Settings,
     local::{KAFKA_VERSION, NodeState, kept},
 };
 use clap::{Subcommand, ValueEnum};
@@ -27,6 +27,12 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Fetch Kafka's jars and make starts fast; starts nothing
+    #[command(after_help = "Example:\n  ackmark cluster prepare --kafka-version 4.3.1")]
+    Prepare {
+        #[command(flatten)]
+        kafka: Kafka,
+    },
     /// Start it and leave it running
     #[command(after_help = "Example:\n  ackmark cluster up --port 19092")]
     Up(Up),
@@ -113,11 +119,18 @@ enum NamedSettings {
 /// What a start can fail by, or there is no such cluster.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     match &arguments.action {
+        Action::Prepare { kafka } => prepare(kafka),
         Action::Up(arguments) => up(arguments),
         Action::Down { home } => down(home),
         Action::Status { home, output } => status(home, *output),
         Action::Logs { lines, home } => logs(home, *lines),
     }
+}
+
+fn prepare(kafka: &Kafka) -> Result<Exit, Problem> {
+    let version = Local::prepare(&kafka.options(), &|line| console::say(line)).map_err(|error| problem(&error))?;
+    console::say(format_args!("Kafka {version} is ready to be started"));
+    Ok(Exit::Success)
 }
 
 fn up(arguments: &Up) -> Result<Exit, Problem> {
