@@ -201,7 +201,7 @@ fn load_report() -> LoadReport {
         latency_send: None,
         latency_is_acknowledgement: true,
         transactions: None,
-        provocations: Provocations::default(),
+        provocations: Provocations { leader_changes: Some(0), ..Provocations::default() },
         errors: Vec::new(),
         generator: Generator::default(),
     }
@@ -251,7 +251,7 @@ fn verify_report(verdict: Verdict) -> VerifyReport {
         }],
         verdict,
         reason: format!("{lost} lost"),
-        provocations: Provocations::default(),
+        provocations: Provocations { leader_changes: Some(0), ..Provocations::default() },
         provocations_known: true,
         cpu: CpuTime::default(),
     }

@@ -84,6 +84,8 @@ codes! {
     MSG_SIZE_TOO_LARGE = 10;
     /// The connection broke, as a broker saw it.
     NETWORK_EXCEPTION = 13;
+    /// The coordinator still loads its state (Kafka: `COORDINATOR_LOAD_IN_PROGRESS`).
+    COORDINATOR_LOAD_IN_PROGRESS = 14;
     /// The topic's name is invalid.
     TOPIC_EXCEPTION = 17;
     /// The batch is larger than a log segment.
@@ -140,6 +142,12 @@ impl ErrorCode {
     /// The number.
     pub fn raw(self) -> i32 {
         self.0
+    }
+
+    /// Whether it stands in a broker's answer: not one of librdkafka's own, but for those that it makes of an
+    /// answer (`INVALID_DIFFERENT_RECORD`, and `FENCED` of `PRODUCER_FENCED` or `INVALID_PRODUCER_EPOCH`).
+    pub fn is_of_a_broker(self) -> bool {
+        self.0 >= Self::UNKNOWN.0 || matches!(self, Self::INVALID_DIFFERENT_RECORD | Self::FENCED)
     }
 
     /// librdkafka's name, for example `MSG_SIZE_TOO_LARGE`; librdkafka's own begin with `_`.

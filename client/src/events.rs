@@ -60,6 +60,12 @@ impl DeliveredMessage<'_> {
         }
     }
 
+    /// Whether a broker answered its Produce request with an error. What the client found out by itself (a
+    /// timeout, a purge, a topic that metadata does not know) is none.
+    pub fn is_rejected_by_broker(self) -> bool {
+        self.broker_id().is_some() && self.error_code().is_some_and(ErrorCode::is_of_a_broker)
+    }
+
     /// Its partition.
     #[inline]
     pub fn partition(self) -> i32 {
@@ -72,7 +78,7 @@ impl DeliveredMessage<'_> {
         (self.outcome() == Outcome::Acknowledged && self.message.offset >= 0).then_some(self.message.offset)
     }
 
-    /// The broker that answered.
+    /// The broker to which it was sent last, once its request has ended.
     pub fn broker_id(self) -> Option<i32> {
         Some(self.message.broker_id()).filter(|id| *id >= 0)
     }

@@ -159,19 +159,10 @@ impl Statistics {
         Ok(serde_json::from_str(json)?)
     }
 
-    /// Requests sent again, over all brokers.
-    pub fn txretries(&self) -> u64 {
-        self.brokers.values().map(|broker| broker.txretries).sum()
-    }
-
-    /// Requests that timed out, over all brokers.
-    pub fn req_timeouts(&self) -> u64 {
-        self.brokers.values().map(|broker| broker.req_timeouts).sum()
-    }
-
-    /// Lost connections, over all brokers.
-    pub fn disconnects(&self) -> u64 {
-        self.brokers.values().map(|broker| broker.disconnects).sum()
+    /// Brokers to which requests of a kind were sent, by librdkafka's name of it (`Produce`, `EndTxn`): a
+    /// bootstrap connection or a coordinator's is an entry of its own and among them only if it carried some.
+    pub fn sent_to(&self, request: &str) -> impl Iterator<Item = &BrokerStatistics> {
+        self.brokers.values().filter(move |broker| broker.req.get(request).is_some_and(|sent| *sent > 0))
     }
 
     /// Transmissions of messages beyond the first of each, given how many messages were transmitted at

@@ -208,3 +208,60 @@ fn provocations(findings: &Findings, tallies: &[&TransactionTally], leader_chang
         leader_changes,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use ackmark_client::stats::{BrokerStatistics, Statistics};
+
+    use super::*;
+
+    /// A connection with trouble of every kind, over which requests of one kind were sent.
+    fn troubled(request: &str) -> BrokerStatistics {
+        let req = BTreeMap::from([("Produce".into(), 0), ("EndTxn".into(), 0), (request.into(), 7)]);
+        BrokerStatistics { req, txretries: 1, req_timeouts: 20, disconnects: 300, ..BrokerStatistics::default() }
+    }
+
+    fn of_producer(sent: u64, refused: u64, txmsgs: u64, requests: &[&str]) -> (Sent, Delivered) {
+        let brokers = requests.iter().map(|request| ((*request).to_owned(), troubled(request))).collect();
+        let statistics = Some(Statistics { txmsgs, brokers, ..Statistics::default() });
+        let sent = Sent {
+            total: Amount { messages: sent, bytes: 0 },
+            measured: Amount::default(),
+            ended_ns: 0,
+            outstanding: 0,
+            transactions: None,
+        };
+        (sent, Delivered { refused, rejected_by_broker: 2, statistics, ..Delivered::default() })
+    }
+
+    fn seen(producers: impl IntoIterator<Item = (Sent, Delivered)>, leader_changes: Option<u64>) -> Provocations {
+        let (sent, delivered) = producers.into_iter().unzip();
+        provocations(&Findings { sent, delivered, latencies: Latencies::new() }, &[], leader_changes)
+    }
+
+    #[test]
+    fn only_connections_that_carried_the_promise_can_provoke_it() {
+        let elsewhere = seen([of_producer(100, 0, 100, &["Metadata", "ApiVersion", "FindCoordinator"])], Some(0));
+        assert_eq!(elsewhere, Provocations { produce_errors: 2, leader_changes: Some(0), ..Provocations::default() });
+        let carried = seen([of_producer(100, 0, 100, &["Metadata", "Produce", "EndTxn"])], None);
+        let found = Provocations {
+            retransmitted: 0,
+            produce_errors: 2,
+            transaction_errors: 1,
+            request_timeouts: 20,
+            disconnects: 300,
+            leader_changes: None,
+        };
+        assert_eq!(carried, found);
+    }
+
+    #[test]
+    fn refused_messages_hide_no_retransmission_nor_does_another_producer() {
+        // Of 100 messages 10 were refused, and 5 of the 90 were transmitted twice.
+        let of_one = of_producer(100, 10, 95, &[]);
+        let cut_off = of_producer(100, 0, 40, &[]);
+        assert_eq!(seen([of_one, cut_off], Some(0)).retransmitted, 5);
+    }
+}

@@ -23,7 +23,7 @@ use ackmark_schema::{
     record::{Decoded, Header},
     report::{
         Ending,
-        load::{LOAD_FILE, LoadReport},
+        load::{LOAD_FILE, LoadReport, Provocations},
         timeline::{Second, TIMELINE_FILE, Timeline},
     },
     scenario::{Arrivals, Keys, LogNormalSize, Message, Payload, Size},
@@ -172,7 +172,8 @@ fn as_fast_as_possible_every_message_is_sent_once_and_acknowledged() {
     assert_eq!((report.total.sent, report.total.acknowledged), (50_000, 50_000));
     assert_eq!((report.total.value_bytes, report.measured.delivered), (5_000_000, 50_000));
     assert_eq!(report.measured.counts, report.total);
-    assert!(report.provocations.is_none(), "{:?}", report.provocations);
+    assert!(!report.provocations.is_some(), "{:?}", report.provocations);
+    assert_eq!(report.provocations.leader_changes, Some(0));
     assert!(report.latency_intended.is_none() && !loaded.folder.path().join(LATENCY_FILE).exists());
     assert!(report.measured.delivered_per_s > 0.0 && report.measured.cpu.total_s() > 0.0);
     assert!((report.measured.delivered_per_s * report.measured.duration_s - 50_000.0).abs() < 1.0);
@@ -424,7 +425,8 @@ fn what_the_cluster_rejects_is_counted_by_cause_and_marked_in_the_ledger() {
     assert_eq!(report.ending, Ending::Completed);
     assert!(report.total.failed > 0 && report.total.indeterminate > 0, "{:?}", report.total);
     assert_eq!(report.errors.len(), 2, "{:?}", report.errors);
-    assert_eq!(report.provocations.delivery_errors, report.total.failed + report.total.indeterminate);
+    assert_eq!(report.provocations.produce_errors, report.total.failed + report.total.indeterminate);
+    assert_eq!(report.provocations.retransmitted, 0);
     assert_eq!(report.measured.delivered, report.total.acknowledged);
 }
 
@@ -435,7 +437,7 @@ fn messages_that_are_sent_again_are_a_provocation() {
     let loaded = load(&LoadSpec { messages: Some(Count(5_000)), ..spec(&cluster, "all-acks") });
     loaded.check();
     assert_eq!(loaded.report.total.acknowledged, 5_000);
-    assert!(loaded.report.provocations.request_retries > 0, "{:?}", loaded.report.provocations);
+    assert!(loaded.report.provocations.retransmitted > 0, "{:?}", loaded.report.provocations);
 }
 
 #[test]
@@ -470,6 +472,33 @@ fn a_fatal_error_ends_it_as_failed_with_what_was_measured() {
     assert!(error.contains("FENCED"), "{error}");
     let figures = loaded.report.transactions.as_ref().unwrap();
     assert_eq!((figures.committed, figures.indeterminate), (0, 1));
+    assert!(loaded.report.provocations.transaction_errors > 0, "{:?}", loaded.report.provocations);
+}
+
+#[test]
+fn a_commit_that_the_coordinator_puts_off_is_a_provocation_and_nothing_else_is() {
+    let cluster = cluster();
+    cluster.fail_requests(API_END_TXN, &[ErrorCode::COORDINATOR_LOAD_IN_PROGRESS]);
+    let loaded = load(&LoadSpec { messages: Some(Count(1_000)), ..spec(&cluster, "transactional") });
+    loaded.check();
+    assert_eq!((loaded.report.ending, loaded.report.total.acknowledged), (Ending::Completed, 1_000));
+    let provoked = Provocations { transaction_errors: 1, leader_changes: Some(0), ..Provocations::default() };
+    assert_eq!(loaded.report.provocations, provoked);
+}
+
+#[test]
+fn what_the_client_finds_out_by_itself_is_no_provocation() {
+    let cluster = cluster();
+    let silence = || cluster.set_round_trip(Duration::from_mins(1));
+    let progress = OnceMeasuring { then: silence, updates: RefCell::default() };
+    let mut spec = LoadSpec { schedule: rate(1_000.0, Arrivals::Constant), ..spec(&cluster, "all-acks") };
+    // Messages give up before their request does.
+    spec.properties.extend([property("message.timeout.ms", "1500"), property("max.in.flight", "1")]);
+    spec.duration = Span(Duration::from_secs(4));
+    let loaded = load_until(&spec, &progress, &AtomicBool::new(false));
+    loaded.check();
+    assert!(loaded.report.errors.iter().any(|error| error.name == "_MSG_TIMED_OUT"), "{:?}", loaded.report.errors);
+    assert_eq!(loaded.report.provocations.produce_errors, 0, "{:?}", loaded.report.provocations);
 }
 
 /// Does something once messages are measured.

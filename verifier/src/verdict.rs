@@ -113,7 +113,7 @@ fn may_still_change(class: Class) -> bool {
 }
 
 fn tested(circumstances: &Circumstances) -> bool {
-    circumstances.provocations.is_some_and(|provocations| !provocations.is_none())
+    circumstances.provocations.is_some_and(|provocations| provocations.is_some())
 }
 
 fn reason(verdict: Verdict, findings: &[Finding], circumstances: &Circumstances, expired: bool) -> String {
@@ -130,7 +130,15 @@ fn reason(verdict: Verdict, findings: &[Finding], circumstances: &Circumstances,
         }
         Verdict::Inconclusive => doubt(findings, circumstances, expired),
         Verdict::HeldUnprovoked => match circumstances.provocations {
-            Some(_) => format!("{}; nothing tested them: no retry, disconnect, leader change or error", kept()),
+            Some(Provocations { leader_changes: None, .. }) => format!(
+                "{}; nothing is known to have tested them: no message sent again, error answer, timeout or disconnect; \
+                 leader changes: unknown",
+                kept()
+            ),
+            Some(_) => format!(
+                "{}; nothing tested them: no message sent again, error answer, timeout, disconnect or leader change",
+                kept()
+            ),
             None => format!("{}; what tested them is unknown: the load left no report", kept()),
         },
         Verdict::Held => format!("{} under {}", kept(), circumstances.provocations.map_or(String::new(), told)),
@@ -162,17 +170,9 @@ fn doubt(findings: &[Finding], circumstances: &Circumstances, expired: bool) -> 
 }
 
 fn told(provocations: Provocations) -> String {
-    let Provocations { request_retries, request_timeouts, disconnects, leader_changes, delivery_errors } = provocations;
-    [
-        (request_retries, "request retries"),
-        (request_timeouts, "request timeouts"),
-        (disconnects, "disconnects"),
-        (leader_changes, "leader changes"),
-        (delivery_errors, "delivery errors"),
-    ]
-    .into_iter()
-    .filter(|(count, _)| *count > 0)
-    .map(|(count, what)| format!("{count} {what}"))
-    .collect::<Vec<_>>()
-    .join(", ")
+    let known = provocations.named().into_iter().filter_map(|(what, count)| count.map(|count| (what, count)));
+    let seen: Vec<String> =
+        known.filter(|(_, count)| *count > 0).map(|(what, count)| format!("{count} {what}")).collect();
+    let unknown = if provocations.leader_changes.is_none() { " (leader changes: unknown)" } else { "" };
+    seen.join(", ") + unknown
 }

@@ -46,8 +46,9 @@ fn profile_verdict(profile: &str, trials: &[&Trial], verified: bool) -> ProfileV
         provocations: trials
             .iter()
             .filter(|trial| trial.verification.is_some())
-            .filter_map(|trial| trial.load.as_ref())
-            .fold(Provocations::default(), |sum, load| add_provocations(sum, load.provocations)),
+            .filter_map(|trial| Some(trial.load.as_ref()?.provocations))
+            .reduce(Provocations::and)
+            .unwrap_or_default(),
     }
 }
 
@@ -64,7 +65,7 @@ fn combined(judged: &[&TrialVerification], unjudged: usize) -> (Verdict, String)
         Verdict::Inconclusive => format!("held in {all} trials, but {unjudged} could not be verified"),
         Verdict::Held => format!("held in {all} trials, {} of them put to the test", count(Verdict::Held)),
         Verdict::HeldUnprovoked => {
-            format!("held in {all} trials, none of which saw a retry, a leader change or an error")
+            format!("held in {all} trials, none of which is known to have been put to the test")
         }
         Verdict::NotJudged => "no claim was judged".to_owned(),
     };
@@ -140,16 +141,6 @@ fn add_ledgers(a: LedgerCounts, b: LedgerCounts) -> LedgerCounts {
     }
 }
 
-fn add_provocations(a: Provocations, b: Provocations) -> Provocations {
-    Provocations {
-        request_retries: a.request_retries + b.request_retries,
-        request_timeouts: a.request_timeouts + b.request_timeouts,
-        disconnects: a.disconnects + b.disconnects,
-        leader_changes: a.leader_changes + b.leader_changes,
-        delivery_errors: a.delivery_errors + b.delivery_errors,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -205,10 +196,24 @@ mod tests {
         assert_eq!(of(|_| {}).verdict, Verdict::HeldUnprovoked);
         let held = of(|trials| {
             set(&mut trials[2], Verdict::Held, 0);
-            trials[2].load.as_mut().unwrap().provocations.request_retries = 3;
+            trials[2].load.as_mut().unwrap().provocations.retransmitted = 3;
         });
-        assert_eq!((held.verdict, held.provocations.request_retries), (Verdict::Held, 3));
+        assert_eq!((held.verdict, held.provocations.retransmitted), (Verdict::Held, 3));
         assert_eq!((held.trials, held.ledger.reserved, held.messages_in_log), (4, 12_000, 12_000));
+    }
+
+    #[test]
+    fn leader_changes_are_a_sum_only_where_every_trial_could_tell() {
+        let changes = |of_each: [Option<u64>; 4]| {
+            let found = of(|trials| {
+                for (trial, changes) in trials.iter_mut().zip(of_each) {
+                    trial.load.as_mut().unwrap().provocations.leader_changes = changes;
+                }
+            });
+            found.provocations.leader_changes
+        };
+        assert_eq!(changes([Some(1), Some(0), Some(2), Some(0)]), Some(3));
+        assert_eq!(changes([Some(1), None, Some(2), Some(0)]), None);
     }
 
     #[test]

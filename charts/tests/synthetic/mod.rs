@@ -178,7 +178,7 @@ impl Run {
                 latency_send: None,
                 latency_is_acknowledgement: name != "at-most-once",
                 transactions: None,
-                provocations: Provocations::default(),
+                provocations: Provocations { leader_changes: Some(0), ..Provocations::default() },
                 generator: Generator::default(),
                 brokers_cpu: Some(CpuTime::default()),
             }),
@@ -247,7 +247,7 @@ impl Run {
             },
             messages_in_log: self.messages,
             findings: findings.collect(),
-            provocations: Provocations::default(),
+            provocations: Provocations { leader_changes: Some(0), ..Provocations::default() },
         }
     }
 

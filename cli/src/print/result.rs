@@ -25,8 +25,8 @@ pub(crate) fn document(result: &RunResult) -> Document {
     document.sentence(conditions(result));
     document.heading("Verdicts").table(verdicts(result));
     document.sentence(Text::new(
-        "absent: never acknowledged and not there; provoked: retries, timeouts, lost connections, leader changes and \
-         errors that put the promise to the test; n/a: the promise makes no claim.",
+        "absent: never acknowledged and not there; provoked: messages sent again, error answers, timeouts, \
+         disconnects and leader changes that put the promise to the test; n/a: the promise makes no claim.",
         Tone::Faint,
     ));
     document.items(reasons(result));
@@ -105,16 +105,20 @@ fn verdicts(result: &RunResult) -> Table {
         ];
         let findings = || entry.findings.iter().map(|found| (found.class, &found.examined, found.ruling));
         row.extend(COLUMNS.map(|(_, classes)| verdict::sum(findings(), classes)));
-        row.push(figures::count(seen(&entry.provocations)).into());
+        row.push(seen(&entry.provocations).into());
         table.row(row);
     }
     table
 }
 
-const fn seen(provocations: &Provocations) -> u64 {
-    let Provocations { request_retries, request_timeouts, disconnects, leader_changes, delivery_errors } =
-        *provocations;
-    request_retries + request_timeouts + disconnects + leader_changes + delivery_errors
+/// How often a promise was put to the test; "unknown" where nothing is known to have and not all is known.
+fn seen(provocations: &Provocations) -> String {
+    let known: u64 = provocations.named().into_iter().filter_map(|(_, count)| count).sum();
+    match (known, provocations.leader_changes) {
+        (0, None) => "unknown".to_owned(),
+        (known, None) => format!("at least {}", figures::count(known)),
+        (known, Some(_)) => figures::count(known),
+    }
 }
 
 fn reasons(result: &RunResult) -> Vec<Text> {
@@ -223,4 +227,20 @@ fn claims(result: &RunResult) -> Vec<Text> {
         Text::new(format!("\"{}\": {answer}. {}", claim.text, claim.reason), tone)
     });
     told.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_could_tell_is_not_counted_as_none() {
+        let told = |disconnects, leader_changes| {
+            seen(&Provocations { disconnects, leader_changes, ..Provocations::default() })
+        };
+        assert_eq!(told(0, None), "unknown");
+        assert_eq!(told(2, None), "at least 2");
+        assert_eq!(told(2, Some(1)), "3");
+        assert_eq!(told(0, Some(0)), "0");
+    }
 }

@@ -99,22 +99,22 @@ pub(crate) fn ledger(ledger: &LedgerCounts) -> String {
 
 /// What put a promise to the test, as a sentence.
 pub(crate) fn provocations(seen: &Provocations) -> String {
-    let named = [
-        (seen.request_retries, "request(s) sent again"),
-        (seen.request_timeouts, "request(s) timed out"),
-        (seen.disconnects, "connection(s) lost"),
-        (seen.leader_changes, "leader change(s)"),
-        (seen.delivery_errors, "delivery error(s)"),
-    ];
-    let told: Vec<String> = named
+    let count = |count: u64, what| format!("{} {what}", figures::count(count));
+    let told: Vec<String> = seen
+        .named()
         .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{} {what}", figures::count(count)))
+        .filter_map(|(what, counted)| Some(count(counted.filter(|counted| *counted > 0)?, what)))
         .collect();
-    if told.is_empty() {
-        "Nothing put the promise to the test: no retry, timeout, lost connection, leader change or error.".to_owned()
-    } else {
-        format!("The promise was put to the test by {}.", told.join(", "))
+    let unknown = if seen.leader_changes.is_none() { " Leader changes: unknown." } else { "" };
+    match (told.is_empty(), seen.leader_changes) {
+        (true, Some(_)) => "Nothing put the promise to the test: no message sent again, error answer, timeout, \
+                            disconnect or leader change."
+            .to_owned(),
+        (true, None) => format!(
+            "Nothing is known to have put the promise to the test: no message sent again, error answer, timeout or \
+             disconnect.{unknown}"
+        ),
+        (false, _) => format!("The promise was put to the test by {}.{unknown}", told.join(", ")),
     }
 }
 
@@ -140,4 +140,22 @@ pub(crate) fn findings<'a>(found: impl IntoIterator<Item = (Class, &'a Examined,
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leader_changes_that_nobody_could_tell_are_unknown_and_never_none() {
+        let mut seen = Provocations::default();
+        assert!(provocations(&seen).starts_with("Nothing is known to have"), "{}", provocations(&seen));
+        seen.disconnects = 1_200;
+        let told = "The promise was put to the test by 1,200 disconnects. Leader changes: unknown.";
+        assert_eq!(provocations(&seen), told);
+        seen.leader_changes = Some(0);
+        assert_eq!(provocations(&seen), "The promise was put to the test by 1,200 disconnects.");
+        seen.disconnects = 0;
+        assert!(provocations(&seen).starts_with("Nothing put"), "{}", provocations(&seen));
+    }
 }

@@ -128,27 +128,58 @@ pub struct TransactionFigures {
     pub stalled_share: f64,
 }
 
-/// What put a promise to the test. All counts are librdkafka's own statistics unless said otherwise.
+/// What put a promise to the test: only what met the requests that carry it. What the client refused by itself
+/// is none, nor is what became of connections over which nothing was produced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provocations {
-    /// Requests sent again; for Produce requests the messages that were sent again in new requests, since
-    /// librdkafka repeats messages and not requests there.
-    pub request_retries: u64,
-    /// Requests that timed out.
+    /// Transmissions of messages beyond the first of each, at least: librdkafka's transmissions less all messages
+    /// that it took. (Messages that it took and never transmitted hide as many.)
+    pub retransmitted: u64,
+    /// Messages whose Produce request a broker answered with an error that was not retried (own count of delivery
+    /// reports; what was retried is in `retransmitted`).
+    pub produce_errors: u64,
+    /// Transactional requests that met an error: those that librdkafka sent again to the coordinator, and commits
+    /// and aborts that failed with a broker's error code.
+    pub transaction_errors: u64,
+    /// Requests that timed out, of brokers to which Produce requests were sent.
     pub request_timeouts: u64,
-    /// Broker connections lost or refused.
+    /// Connections lost, of brokers to which Produce requests were sent.
     pub disconnects: u64,
-    /// Partitions whose leader changed between the start and the end of the run (from metadata).
-    pub leader_changes: u64,
-    /// Messages with a delivery error (own count).
-    pub delivery_errors: u64,
+    /// Partitions whose leader changed between the start and the end of the run (from metadata); unknown where
+    /// nobody could tell.
+    pub leader_changes: Option<u64>,
 }
 
 impl Provocations {
-    /// Whether nothing at all tested the promise.
-    pub fn is_none(&self) -> bool {
-        *self == Self::default()
+    /// What each count counts, in the plural, with the count where it is known.
+    pub fn named(&self) -> [(&'static str, Option<u64>); 6] {
+        [
+            ("messages sent again", Some(self.retransmitted)),
+            ("messages answered with an error", Some(self.produce_errors)),
+            ("transactional requests that met an error", Some(self.transaction_errors)),
+            ("request timeouts", Some(self.request_timeouts)),
+            ("disconnects", Some(self.disconnects)),
+            ("leader changes", self.leader_changes),
+        ]
+    }
+
+    /// Whether anything that is known tested the promise.
+    pub fn is_some(&self) -> bool {
+        self.named().into_iter().any(|(_, count)| count.is_some_and(|count| count > 0))
+    }
+
+    /// Both together; unknown where one of them is.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            retransmitted: self.retransmitted + other.retransmitted,
+            produce_errors: self.produce_errors + other.produce_errors,
+            transaction_errors: self.transaction_errors + other.transaction_errors,
+            request_timeouts: self.request_timeouts + other.request_timeouts,
+            disconnects: self.disconnects + other.disconnects,
+            leader_changes: self.leader_changes.zip(other.leader_changes).map(|(one, two)| one + two),
+        }
     }
 }
 
