@@ -60,6 +60,12 @@ impl Outlet<'_> {
         }
     }
 
+    /// Tells of a message that the client refused, or would have.
+    pub(crate) fn refuse(&self, opaque: u64, code: ErrorCode) {
+        // A delivery thread that is gone has panicked: the message stays open.
+        let _ = self.rejections.send(Rejection { opaque, code });
+    }
+
     /// Tells of what was refused for another reason than a full queue and keeps the rest.
     fn reject_for_good(&self, batch: &mut MessageBatch<'_>) -> Option<ErrorCode> {
         let refused = self.reject(batch, |code| code != ErrorCode::QUEUE_FULL);
@@ -71,8 +77,7 @@ impl Outlet<'_> {
         let mut serious = None;
         for at in 0..batch.len() {
             let Some(code) = batch.rejection(at).filter(|code| which(*code)) else { continue };
-            // The delivery thread lives as long as the sender.
-            let _ = self.rejections.send(Rejection { opaque: batch.opaque(at), code });
+            self.refuse(batch.opaque(at), code);
             if !matches!(code, ErrorCode::MSG_SIZE_TOO_LARGE | ErrorCode::QUEUE_FULL) {
                 serious = Some(code);
             }

@@ -138,6 +138,14 @@ pub(crate) struct Pool {
     layout: Layout,
 }
 
+#[cfg(test)]
+impl Pool {
+    /// Keeps only the first values.
+    pub(crate) fn cut(&mut self, values: usize) {
+        self.layout.starts = self.layout.starts[..=values].into();
+    }
+}
+
 impl Pool {
     /// Prepares values for `streams` streams.
     ///

@@ -177,6 +177,12 @@ impl<'r> Sender<'r> {
     }
 }
 
+/// What comes back with the report of a message: in an open loop the place of its stamp, else the message.
+#[inline]
+fn attach(stamps: &mut Option<Taker>, stamp: Stamp) -> u64 {
+    stamps.as_mut().map_or(stamp.message, |stamps| stamps.take(stamp))
+}
+
 /// A send thread at work.
 struct Line<'r> {
     parts: Sender<'r>,
@@ -344,11 +350,9 @@ impl<'r> Line<'r> {
         self.parts.transactions.as_mut().map_or(Ok(()), |transactions| transactions.end(measured))
     }
 
-    /// Sends the messages whose intended times are at hand.
-    fn send_chunk(&mut self, now_ns: u64) -> Result<(), TransactionsEnd> {
-        if let Some(transactions) = &mut self.parts.transactions {
-            transactions.begin()?;
-        }
+    /// Sends the messages whose intended times are at hand. When the client refuses some of them, the open
+    /// transaction ends, and those of the next partitions go into a new one; without transactions the run ends.
+    fn send_chunk(&mut self, mut now_ns: u64) -> Result<(), TransactionsEnd> {
         let n = self.intended.len();
         if let Some(keys) = &mut self.parts.keys {
             self.assignment.assign_by_key(keys, n);
@@ -362,13 +366,22 @@ impl<'r> Line<'r> {
             }
         }
         for at in 0..self.assignment.groups().len() {
-            self.send_group(self.assignment.groups()[at], now_ns)?;
+            if let Some(transactions) = &mut self.parts.transactions {
+                transactions.begin()?;
+            }
+            let Some(code) = self.send_group(self.assignment.groups()[at], now_ns)? else { continue };
+            self.take_refusal(code)?;
+            if self.parts.halt.is_raised() {
+                break;
+            }
+            now_ns = self.parts.clock.now_ns();
         }
         Ok(())
     }
 
-    /// Sends a chunk's messages to one partition.
-    fn send_group(&mut self, group: Group, now_ns: u64) -> Result<(), TransactionsEnd> {
+    /// Sends a chunk's messages to one partition. Gives the code of a refusal that says more than that a message
+    /// is too large: what was not yet handed over then counts as refused too.
+    fn send_group(&mut self, group: Group, now_ns: u64) -> Result<Option<ErrorCode>, TransactionsEnd> {
         let slot = group.partition as usize;
         let stream = self.parts.first_stream + group.partition;
         let members = self.assignment.members(group);
@@ -400,7 +413,7 @@ impl<'r> Line<'r> {
         };
         let mut spare = self.spare.take().unwrap_or_else(|| MessageBatch::new(self.chunk));
         let (mut done, mut refused) = (0, None);
-        while done < members.len() {
+        while done < members.len() && refused.is_none() {
             let index = self.parts.pool.layout().index(slot, header.sequence);
             let count = (members.len() - done).min(self.parts.pool.layout().len() - index);
             let mut batch = spare.recycle();
@@ -414,21 +427,23 @@ impl<'r> Line<'r> {
                     header.send_delay_us = ((now_ns - intended_ns) / 1_000).min(u32::MAX.into()) as u32;
                     header.encode(value, checksum);
                 }
-                let opaque = match &mut self.parts.stamps {
-                    Some(stamps) => stamps.take(Stamp { message, intended_ns, sent_ns: now_ns }),
-                    None => message,
-                };
+                let opaque = attach(&mut self.parts.stamps, Stamp { message, intended_ns, sent_ns: now_ns });
                 batch.push(value, self.assignment.key(*position), opaque);
                 header.sequence += 1;
             }
             done += count;
-            if let Some(code) = self.parts.outlet.hand_over(group.partition, &mut batch) {
-                refused = Some(code);
-            }
+            refused = self.parts.outlet.hand_over(group.partition, &mut batch);
             spare = batch.recycle();
         }
         self.spare = Some(spare);
-        refused.map_or(Ok(()), |code| self.take_refusal(code))
+        if let Some(code) = refused {
+            for (position, sequence) in members[done..].iter().zip(header.sequence..) {
+                let (message, intended_ns) = (opaque::pack(slot, sequence), self.intended[*position as usize]);
+                let opaque = attach(&mut self.parts.stamps, Stamp { message, intended_ns, sent_ns: now_ns });
+                self.parts.outlet.refuse(opaque, code);
+            }
+        }
+        Ok(refused)
     }
 
     /// The client refused messages for a reason that is not theirs alone.

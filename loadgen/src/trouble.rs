@@ -6,17 +6,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ackmark_client::MockCluster;
+use ackmark_client::{ErrorCode, MockCluster, mock::API_PRODUCE};
 use ackmark_ledger::LedgerReader;
 use ackmark_schema::{
     load_spec::{LoadSpec, Schedule},
     manifest::{MANIFEST_FILE, Manifest},
+    profile::Transactions,
     properties::{Origin, Property},
     report::{
         Ending,
         load::{LOAD_FILE, LoadReport},
     },
-    scenario::Arrivals,
+    scenario::{Arrivals, Keys, Message},
     text::from_json,
     units::{Count, Rate, Span},
 };
@@ -79,13 +80,19 @@ fn failed_by_panic(report: &LoadReport, thread: &str) {
     assert!(error.starts_with(&format!("{thread} panicked: index out of bounds")), "{error}");
 }
 
+fn rate(messages: f64) -> Schedule {
+    Schedule::Rate { messages: Rate::per_second(messages).unwrap(), arrivals: Arrivals::Constant }
+}
+
 #[test]
 fn a_delivery_thread_that_panics_ends_the_run_at_once_and_its_messages_stay_open() {
     let cluster = cluster();
-    let rate = Schedule::Rate { messages: Rate::per_second(20_000.0).unwrap(), arrivals: Arrivals::Constant };
-    for (profile, schedule) in
-        [("all-acks", Schedule::Max), ("transactional", Schedule::Max), ("all-acks", rate), ("transactional", rate)]
-    {
+    for (profile, schedule) in [
+        ("all-acks", Schedule::Max),
+        ("transactional", Schedule::Max),
+        ("all-acks", rate(20_000.0)),
+        ("transactional", rate(20_000.0)),
+    ] {
         let spec = LoadSpec { schedule, producers: 2, ..spec(&cluster, profile) };
         let (report, folder) = run_broken(&spec, |lines| lines[1].1.measured_from = &[]);
         failed_by_panic(&report, "a delivery thread");
@@ -104,5 +111,32 @@ fn a_send_thread_that_panics_ends_the_run_at_once_with_what_was_sent() {
         let total = report.total;
         assert!(total.sent > 0 && total.acknowledged == total.sent, "{profile}: {total:?}");
         check_ledger(&report, &folder);
+    }
+}
+
+#[test]
+fn what_is_refused_ends_its_transaction_and_the_other_partitions_go_into_the_next() {
+    for schedule in [Schedule::Max, rate(200_000.0)] {
+        let cluster = cluster();
+        // The first batch fails while the sender waits for room: so the next chunk is refused from its start on.
+        cluster.set_round_trip(Duration::from_millis(100));
+        cluster.fail_requests(API_PRODUCE, &[ErrorCode::INVALID_RECORD]);
+        let mut spec = spec(&cluster, "transactional");
+        spec.message = Message { keys: Keys::Uniform(Count(1_000)), ..spec.message };
+        (spec.schedule, spec.messages) = (schedule, Some(Count(40_000)));
+        spec.profile.transactions = Some(Transactions { duration: Some(Span(Duration::from_mins(2))), messages: None });
+        let (report, folder) = run_broken(&spec, |lines| {
+            // A partition's messages of a chunk are handed over by several calls.
+            lines[0].0.pool.cut(50);
+            lines[0].1.layout = lines[0].0.pool.layout().clone();
+        });
+        assert_eq!((report.ending, report.error.as_deref()), (Ending::Completed, None));
+        check_ledger(&report, &folder);
+        let figures = report.transactions.as_ref().unwrap();
+        assert!(figures.aborted > 0 && figures.committed > 0, "{figures:?}");
+        let refused: u64 = report.errors.iter().filter(|error| error.name == "_STATE").map(|error| error.count).sum();
+        // A third of a chunk of at most 1,000, and more than four standard deviations of 15.
+        assert!((1..=figures.aborted * 400).contains(&refused), "{schedule:?}: {refused} in {}", figures.aborted);
+        assert_eq!(report.total.sent, 40_000, "none of a chunk vanishes");
     }
 }
