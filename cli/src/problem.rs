@@ -28,6 +28,11 @@ impl Problem {
         Self::new(Exit::Runtime, &message.to_string())
     }
 
+    /// The user wanted an end before there was an outcome.
+    pub(crate) fn interrupted(error: &(dyn Error + 'static)) -> Self {
+        Self::new(Exit::Interrupted, &chain(error))
+    }
+
     /// A failure with its chain of causes.
     pub(crate) fn failed(error: &(dyn Error + 'static)) -> Self {
         Self::new(Exit::Runtime, &chain(error))

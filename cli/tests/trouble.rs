@@ -6,15 +6,18 @@
 mod common;
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::TcpListener,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
 use ackmark_cluster::{Local, LocalOptions, local::Home};
-use common::{ackmark, finish, run};
+use common::{MARK, ackmark, finish, marked, run, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Nobody listens there.
 const NOBODY: &str = "127.0.0.1:1";
@@ -88,6 +91,33 @@ fn a_port_in_use_is_named() {
     command.args(["cluster", "up", "--port", &port]).env("ACKMARK_HOME", home(folder.path()));
     let refused = finish(&mut command).exits(2);
     assert!(refused.stderr.contains(&format!("port {port} on 127.0.0.1 is in use")), "{}", refused.stderr);
+}
+
+/// The first Ctrl-C is not made to wait until Kafka is up.
+#[test]
+fn an_interruption_while_kafka_starts_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path());
+    for (arguments, signal) in [
+        (&["bench", "quick", "--progress", "none"][..], Signal::INT),
+        (&["bench", "quick", "--progress", "none"], Signal::TERM),
+        (&["cluster", "up"], Signal::INT),
+    ] {
+        let mark = format!("{}-{signal:?}-{}", arguments[0], std::process::id());
+        let mut command = ackmark(folder.path());
+        command.args(arguments).env("ACKMARK_HOME", &home).env(MARK, &mark);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let brokers = || marked(&mark).values().filter(|line| line.contains("kafka.Kafka")).count();
+        wait_until("JVMs run", Duration::from_mins(1), || brokers() == 4);
+        kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), signal).unwrap();
+        let begun = Instant::now();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{arguments:?}");
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert_eq!(marked(&mark), BTreeMap::new());
+        let left = fs::read_dir(home.join("clusters")).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir());
+        assert_eq!(left.count(), 0);
+        assert!(!folder.path().join("results").exists());
+    }
 }
 
 #[test]

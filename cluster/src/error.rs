@@ -176,6 +176,9 @@ pub enum ClusterError {
         /// The client's error.
         reason: String,
     },
+    /// The user wanted an end while a cluster was being made ready or started; what was started has ended.
+    #[error("interrupted before Kafka was up: nothing of it is left running")]
+    Interrupted,
     /// A file or process operation failed.
     #[error("cannot {what}: {source}")]
     Io {

@@ -22,6 +22,7 @@ mod settings;
 #[allow(unsafe_code, reason = "what runs between fork and exec")]
 mod spawn;
 mod state;
+mod stop;
 mod tail;
 mod topology;
 
@@ -41,6 +42,7 @@ pub use self::{
     java::{Java, MINIMUM_JAVA},
     settings::Settings,
     state::{NodeState, State},
+    stop::Stop,
     topology::{BROKER_IDS, CONTROLLER_ID, LISTENER_PROPERTIES, NODE_PROPERTIES, Role},
 };
 use self::{
@@ -75,6 +77,8 @@ pub struct LocalOptions {
     pub port: Option<u16>,
     /// How long a start may take once jars and kit are there.
     pub start_timeout: Duration,
+    /// Ends a start within a second or so, with nothing left of it.
+    pub stop: Stop,
 }
 
 impl Default for LocalOptions {
@@ -88,6 +92,7 @@ impl Default for LocalOptions {
             home: None,
             port: None,
             start_timeout: Duration::from_mins(1),
+            stop: Stop::default(),
         }
     }
 }
@@ -219,8 +224,8 @@ impl Local {
     }
 
     /// Waits until all brokers are there, or tells which node is to blame.
-    fn wait_until_ready(&mut self, timeout: Duration) -> Result<(), ClusterError> {
-        ready::wait(&self.topology, &mut self.nodes, timeout)
+    fn wait_until_ready(&mut self, timeout: Duration, stop: &Stop) -> Result<(), ClusterError> {
+        ready::wait(&self.topology, &mut self.nodes, timeout, stop)
     }
 }
 
@@ -245,16 +250,16 @@ impl<'a> Starter<'a> {
         check_overrides(&options.overrides)?;
         let java = Java::find()?;
         let home = Home::open(options.home.as_deref())?;
-        let _lock = home.lock(PREPARE_WAIT_MAX)?;
+        let _lock = home.lock(PREPARE_WAIT_MAX, &options.stop)?;
         home.sweep_unfinished()?;
-        let jars = Jars::find(&home, options.kafka_home.as_deref(), options.version.as_deref(), progress)?;
-        let kit = Kit::find(&home, &java, &jars, progress)?;
+        let jars = Jars::find(&home, options, progress)?;
+        let kit = Kit::find(&home, &java, &jars, &options.stop, progress)?;
         Ok(Self { options, home, java, jars, kit })
     }
 
     /// Starts the kept cluster of that name, or one that dies with this process.
     fn start(&self, kept: Option<&str>, progress: Progress<'_>) -> Result<Local, ClusterError> {
-        for name in self.home.sweep()? {
+        for name in self.home.sweep(&self.options.stop)? {
             progress(&format!("removed what a cluster left behind that is no more ({name})"));
         }
         progress(&format!(
@@ -281,7 +286,7 @@ impl<'a> Starter<'a> {
     fn attempt(&self, kept: Option<&str>) -> Result<Local, ClusterError> {
         let start = Instant::now();
         let folder = match kept {
-            Some(name) => self.home.create(name)?.ok_or_else(|| kept::already_up(&self.home))?,
+            Some(name) => self.home.create(name, &self.options.stop)?.ok_or_else(|| kept::already_up(&self.home))?,
             None => self.disposable_folder()?,
         };
         let fate = if kept.is_some() { Fate::Survives } else { Fate::DiesWithParent };
@@ -311,7 +316,7 @@ impl<'a> Starter<'a> {
             // Before it is ready: if this process is killed now, `down` still finds what to end.
             State::of(&local).write(local.folder.path())?;
         }
-        local.wait_until_ready(self.options.start_timeout)?;
+        local.wait_until_ready(self.options.start_timeout, &self.options.stop)?;
         local.started_in = start.elapsed();
         Ok(local)
     }
@@ -319,7 +324,7 @@ impl<'a> Starter<'a> {
     fn disposable_folder(&self) -> Result<Folder, ClusterError> {
         let name = format!("run-{}-{:08x}", std::process::id(), jars::hash(random::<8>()?) as u32);
         self.home
-            .create(&name)?
+            .create(&name, &self.options.stop)?
             .ok_or_else(|| ClusterError::Locked { path: self.home.clusters().join(name), waited_s: 0 })
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use ackmark_bench::{BenchError, BenchOptions, Choices, Plan, Target, guards, shipped};
@@ -103,7 +103,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         agree(&plan, servers, arguments.yes)?;
     }
     let narrator = Narrator::new(arguments.progress.progress);
-    let cluster = source.start(&arguments.kafka, &narrator)?;
+    let cluster = source.start(&arguments.kafka, &stop, &narrator)?;
     let options = BenchOptions {
         ackmark: std::env::current_exe()
             .map_err(|error| Problem::runtime(format!("cannot find this program's own file: {error}")))?,
@@ -240,13 +240,15 @@ impl Source {
         }
     }
 
-    fn start(&self, kafka: &Kafka, narrator: &Narrator) -> Result<Cluster, Problem> {
+    fn start(&self, kafka: &Kafka, stop: &Arc<AtomicBool>, narrator: &Narrator) -> Result<Cluster, Problem> {
         let started = match self {
             Self::External { servers, properties, .. } => {
                 let external = External::with_properties(servers, properties.clone());
                 external.check().map(|()| Cluster::External(external))
             }
-            Self::Local(_) => Local::start(&kafka.options(), &|line| narrator.say(line)).map(Cluster::Local),
+            Self::Local(_) => {
+                Local::start(&kafka.options(Arc::clone(stop)), &|line| narrator.say(line)).map(Cluster::Local)
+            }
             Self::Simulated(_) => Simulated::start().map(Cluster::Simulated),
         };
         started.map_err(|error| cluster::problem(&error))

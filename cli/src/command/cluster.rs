@@ -1,6 +1,9 @@
 //! `ackmark cluster`: a local three-broker Kafka to keep.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use ackmark_cluster::{
     ClusterError, Local, LocalOptions, Settings,
@@ -8,7 +11,7 @@ use ackmark_cluster::{
 };
 use clap::{Subcommand, ValueEnum};
 
-use crate::{arguments::Output, connection, console, exit::Exit, print, problem::Problem};
+use crate::{arguments::Output, connection, console, exit::Exit, interrupt, print, problem::Problem};
 
 /// A local three-broker Kafka to keep.
 #[derive(Debug, clap::Args)]
@@ -99,9 +102,14 @@ pub(crate) struct Kafka {
 }
 
 impl Kafka {
-    /// Options of a local cluster of that version.
-    pub(crate) fn options(&self) -> LocalOptions {
-        LocalOptions { version: self.kafka_version.clone(), home: self.home.clone(), ..LocalOptions::default() }
+    /// Options of a local cluster of that version, whose start ends when `stop` says so.
+    pub(crate) fn options(&self, stop: Arc<AtomicBool>) -> LocalOptions {
+        LocalOptions {
+            version: self.kafka_version.clone(),
+            home: self.home.clone(),
+            stop: stop.into(),
+            ..LocalOptions::default()
+        }
     }
 }
 
@@ -128,7 +136,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
 }
 
 fn prepare(kafka: &Kafka) -> Result<Exit, Problem> {
-    let version = Local::prepare(&kafka.options(), &|line| console::say(line)).map_err(|error| problem(&error))?;
+    let version = Local::prepare(&kafka.options(interrupt::watch()?), &|line| console::say(line))
+        .map_err(|error| problem(&error))?;
     console::say(format_args!("Kafka {version} is ready to be started"));
     Ok(Exit::Success)
 }
@@ -141,7 +150,7 @@ fn up(arguments: &Up) -> Result<Exit, Problem> {
         },
         overrides: arguments.overrides.clone(),
         port: arguments.port,
-        ..arguments.kafka.options()
+        ..arguments.kafka.options(interrupt::watch()?)
     };
     let (state, took) = kept::up(&options, &|line| console::say(line)).map_err(|error| problem(&error))?;
     console::say(format_args!("started in {}", crate::figures::seconds(took.as_secs_f64())));
@@ -179,6 +188,7 @@ pub(crate) fn problem(error: &ClusterError) -> Problem {
         | ClusterError::Properties { .. }
         | ClusterError::Guard { .. }
         | ClusterError::AlreadyUp { .. } => Problem::refused(error),
+        ClusterError::Interrupted => Problem::interrupted(error),
         _ => Problem::failed(error),
     }
 }

@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, dead_code, reason = "each test binary uses its part")]
 
-use std::{path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 /// What a run of the binary left.
 #[derive(Debug)]
@@ -48,6 +53,34 @@ pub(crate) fn ackmark(folder: &Path) -> Command {
 /// Runs the binary in a folder to its end.
 pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Run {
     finish(ackmark(folder).args(arguments))
+}
+
+/// A variable of the environment that all descendants of a process have, also when their parents are gone.
+pub(crate) const MARK: &str = "ACKTEST_MARK";
+
+/// Command lines of the living processes with that mark, by process id.
+pub(crate) fn marked(mark: &str) -> BTreeMap<i32, String> {
+    let wanted = format!("{MARK}={mark}").into_bytes();
+    let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter_map(|pid| {
+        // What has ended since, or is a zombie, has no environment.
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+        environment.split(|byte| *byte == 0).any(|variable| variable == wanted).then_some(())?;
+        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
+        Some((pid, line.replace('\0', " ")))
+    })
+    .collect()
+}
+
+/// Waits until something holds.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Runs a command to its end.

@@ -21,6 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::stop::Stop;
 use crate::error::ClusterError;
 
 /// How the names of folders begin that are being filled; they are renamed when whole.
@@ -70,8 +71,8 @@ impl Home {
     }
 
     /// Waits for the lock on what is shared by all clusters; released when dropped.
-    pub(super) fn lock(&self, wait_max: Duration) -> Result<File, ClusterError> {
-        lock(&self.path.join("lock"), wait_max)
+    pub(super) fn lock(&self, wait_max: Duration, stop: &Stop) -> Result<File, ClusterError> {
+        lock(&self.path.join("lock"), wait_max, stop)
     }
 
     /// Removes what a fetch or a training run left that was killed. Call it with the home locked: then none is running.
@@ -90,8 +91,8 @@ impl Home {
     }
 
     /// Removes the folders of clusters that are no more; tells their names.
-    pub(super) fn sweep(&self) -> Result<Vec<String>, ClusterError> {
-        let _guard = lock(&self.clusters().join("lock"), SWEEP_WAIT_MAX)?;
+    pub(super) fn sweep(&self, stop: &Stop) -> Result<Vec<String>, ClusterError> {
+        let _guard = lock(&self.clusters().join("lock"), SWEEP_WAIT_MAX, stop)?;
         let what = || format!("read {}", self.clusters().display());
         let mut swept = Vec::new();
         for entry in fs::read_dir(self.clusters()).map_err(ClusterError::io(what()))? {
@@ -105,8 +106,8 @@ impl Home {
     }
 
     /// Makes a cluster's folder, in use from the start. `None`: one of that name is in use.
-    pub(super) fn create(&self, name: &str) -> Result<Option<Folder>, ClusterError> {
-        let _guard = lock(&self.clusters().join("lock"), SWEEP_WAIT_MAX)?;
+    pub(super) fn create(&self, name: &str, stop: &Stop) -> Result<Option<Folder>, ClusterError> {
+        let _guard = lock(&self.clusters().join("lock"), SWEEP_WAIT_MAX, stop)?;
         let path = self.clusters().join(name);
         if path.exists() {
             if is_in_use(&path)? {
@@ -182,12 +183,13 @@ pub(super) fn write_file(path: &Path, text: &str) -> Result<(), ClusterError> {
     fs::write(path, text).map_err(ClusterError::io(format!("write {}", path.display())))
 }
 
-fn lock(path: &Path, wait_max: Duration) -> Result<File, ClusterError> {
+fn lock(path: &Path, wait_max: Duration, stop: &Stop) -> Result<File, ClusterError> {
     let start = Instant::now();
     loop {
         if let Some(lock) = try_lock(path)? {
             return Ok(lock);
         }
+        stop.check()?;
         if start.elapsed() > wait_max {
             return Err(ClusterError::Locked { path: path.to_owned(), waited_s: wait_max.as_secs() });
         }
@@ -224,24 +226,24 @@ mod tests {
     fn stale_folders_are_swept_and_those_in_use_are_not() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::open(Some(folder.path())).unwrap();
-        let alive = home.create("alive").unwrap().unwrap();
+        let alive = home.create("alive", &Stop::default()).unwrap().unwrap();
         for stale in ["stale", "stale-without-lock"] {
             fs::create_dir_all(home.clusters().join(stale).join("broker-1/data")).unwrap();
         }
         fs::write(home.clusters().join("stale/lock"), "").unwrap();
 
-        let mut swept = home.sweep().unwrap();
+        let mut swept = home.sweep(&Stop::default()).unwrap();
         swept.sort();
         assert_eq!(swept, ["stale", "stale-without-lock"]);
         assert!(alive.path().exists());
-        assert!(home.sweep().unwrap().is_empty());
+        assert!(home.sweep(&Stop::default()).unwrap().is_empty());
     }
 
     #[test]
     fn a_folder_is_in_use_while_a_child_holds_its_lock() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::open(Some(folder.path())).unwrap();
-        let mut cluster = home.create("kept").unwrap().unwrap();
+        let mut cluster = home.create("kept", &Stop::default()).unwrap().unwrap();
         cluster.keep();
         let mut sleeper = std::process::Command::new("sleep");
         sleeper.arg("60");
@@ -252,12 +254,12 @@ mod tests {
         )
         .unwrap();
         drop(cluster);
-        assert!(home.create("kept").unwrap().is_none(), "the child holds the lock");
-        assert!(home.sweep().unwrap().is_empty());
+        assert!(home.create("kept", &Stop::default()).unwrap().is_none(), "the child holds the lock");
+        assert!(home.sweep(&Stop::default()).unwrap().is_empty());
 
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(home.sweep().unwrap(), ["kept"]);
+        assert_eq!(home.sweep(&Stop::default()).unwrap(), ["kept"]);
     }
 
     #[test]
@@ -279,7 +281,7 @@ mod tests {
     fn a_dropped_folder_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::open(Some(folder.path())).unwrap();
-        let path = home.create("run").unwrap().unwrap().path().to_owned();
+        let path = home.create("run", &Stop::default()).unwrap().unwrap().path().to_owned();
         assert!(!path.exists());
     }
 }

@@ -4,14 +4,16 @@ use std::{
     fs::{self, File},
     hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use super::{
+    LocalOptions,
     home::{Home, UNFINISHED, create_folder, write_file},
     java::in_path,
     spawn::{Fate, spawn},
+    stop::Stop,
     tail::tail,
 };
 use crate::{Progress, error::ClusterError};
@@ -34,19 +36,14 @@ pub(super) struct Jars {
 
 impl Jars {
     /// Where the jars are, fetching them if they are nowhere. Call it with the home locked.
-    pub(super) fn find(
-        home: &Home,
-        kafka_home: Option<&Path>,
-        version: Option<&str>,
-        progress: Progress<'_>,
-    ) -> Result<Self, ClusterError> {
-        if let Some(kafka_home) = kafka_home {
-            return Self::in_kafka_home(kafka_home, version);
+    pub(super) fn find(home: &Home, options: &LocalOptions, progress: Progress<'_>) -> Result<Self, ClusterError> {
+        if let Some(kafka_home) = &options.kafka_home {
+            return Self::in_kafka_home(kafka_home, options.version.as_deref());
         }
-        let version = version.unwrap_or(KAFKA_VERSION);
+        let version = options.version.as_deref().unwrap_or(KAFKA_VERSION);
         let folder = home.jars().join(format!("{version}-{:08x}", hash(POM) as u32));
         if !folder.exists() {
-            fetch(home, version, &folder, progress)?;
+            fetch(home, version, &folder, &options.stop, progress)?;
         }
         // The archive of classes remembers paths, so a home that is reached by a link has the same ones.
         let folder = folder.canonicalize().map_err(ClusterError::io(format!("resolve {}", folder.display())))?;
@@ -106,7 +103,7 @@ fn jars_in(folder: &Path) -> Result<Vec<PathBuf>, ClusterError> {
 }
 
 /// Fetches into a folder beside `folder`, then renames: a folder with jars is whole or not there.
-fn fetch(home: &Home, version: &str, folder: &Path, progress: Progress<'_>) -> Result<(), ClusterError> {
+fn fetch(home: &Home, version: &str, folder: &Path, stop: &Stop, progress: Progress<'_>) -> Result<(), ClusterError> {
     let mvn = in_path("mvn").ok_or(ClusterError::NoMaven)?;
     progress(&format!("fetching the jars of Kafka {version} by Maven (45 MB, once)"));
     create_folder(&home.jars())?;
@@ -129,7 +126,7 @@ fn fetch(home: &Home, version: &str, folder: &Path, progress: Progress<'_>) -> R
         .current_dir(work.path())
         .stdin(Stdio::null());
     let failed = |reason: String| ClusterError::Fetch { version: version.to_owned(), reason, tail: tail(&console, 15) };
-    run(command, &console, FETCH_MAX)?.map_err(&failed)?;
+    run(command, &console, FETCH_MAX, stop)?.map_err(&failed)?;
     if !jars_in(&libs).is_ok_and(|jars| jars.iter().any(|jar| kafka_version(jar).is_some())) {
         return Err(failed("no jar of the broker was among what it brought".to_owned()));
     }
@@ -141,6 +138,7 @@ pub(super) fn run(
     mut command: Command,
     console: &Path,
     time_max: Duration,
+    stop: &Stop,
 ) -> Result<Result<(), String>, ClusterError> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = File::create(console).map_err(ClusterError::io(format!("create {}", console.display())))?;
@@ -152,17 +150,23 @@ pub(super) fn run(
         match child.try_wait().map_err(ClusterError::io(format!("wait for {name}")))? {
             Some(status) if status.success() => return Ok(Ok(())),
             Some(status) => return Ok(Err(status.to_string())),
-            None if start.elapsed() > time_max => {
-                // The whole session: mvn is a script that runs a JVM.
-                if let Some(pid) = rustix::process::Pid::from_raw(child.id() as i32) {
-                    let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-                }
-                let _ = child.wait();
-                return Ok(Err(format!("not done after {} s", time_max.as_secs())));
-            }
-            None => std::thread::sleep(LOOK_EVERY),
+            None => {}
         }
+        let stopped = stop.check();
+        if stopped.is_err() || start.elapsed() > time_max {
+            kill_session(&mut child);
+            return stopped.map(|()| Err(format!("not done after {} s", time_max.as_secs())));
+        }
+        std::thread::sleep(LOOK_EVERY);
     }
+}
+
+/// Ends all of a session: mvn is a script that runs a JVM.
+fn kill_session(child: &mut Child) {
+    if let Some(pid) = rustix::process::Pid::from_raw(child.id() as i32) {
+        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+    }
+    let _ = child.wait();
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::{
     env,
     ffi::OsStr,
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -39,6 +39,8 @@ impl Java {
     fn ask(program: PathBuf) -> Result<Self, ClusterError> {
         let output = without_java_options(&mut Command::new(&program))
             .arg("-version")
+            // A Ctrl-C in the terminal is for this process alone, which then ends in order.
+            .process_group(0)
             .stdin(Stdio::null())
             .output()
             .map_err(ClusterError::io(format!("run {}", program.display())))?;

@@ -27,6 +27,7 @@ use super::{
     ports,
     settings::Settings,
     spawn::Fate,
+    stop::Stop,
     tail::tail,
     topology::{Node, Role},
 };
@@ -47,19 +48,32 @@ pub(super) struct Kit {
 
 impl Kit {
     /// The kit of this Java and these jars, made if it is not there. Call it with the home locked.
-    pub(super) fn find(home: &Home, java: &Java, jars: &Jars, progress: Progress<'_>) -> Result<Self, ClusterError> {
+    pub(super) fn find(
+        home: &Home,
+        java: &Java,
+        jars: &Jars,
+        stop: &Stop,
+        progress: Progress<'_>,
+    ) -> Result<Self, ClusterError> {
         let key = hash((&java.build, &java.program, jars.fingerprint(), LOG4J));
         let folder = home.kits().join(format!("{}-{key:016x}", jars.version));
         if !folder.exists() {
             progress("preparing fast starts (a training run of one node, once)");
-            train(home, java, jars, &folder, progress)?;
+            train(home, java, jars, &folder, stop, progress)?;
         }
         let archive = folder.join("kafka.jsa");
         Ok(Self { archive: archive.exists().then_some(archive), checkpoint: folder.join("bootstrap.checkpoint") })
     }
 }
 
-fn train(home: &Home, java: &Java, jars: &Jars, folder: &Path, progress: Progress<'_>) -> Result<(), ClusterError> {
+fn train(
+    home: &Home,
+    java: &Java,
+    jars: &Jars,
+    folder: &Path,
+    stop: &Stop,
+    progress: Progress<'_>,
+) -> Result<(), ClusterError> {
     create_folder(&home.kits())?;
     let work = tempfile::Builder::new()
         .prefix(UNFINISHED)
@@ -73,9 +87,9 @@ fn train(home: &Home, java: &Java, jars: &Jars, folder: &Path, progress: Progres
     let launcher = Launcher { java, class_path: &class_path, log4j: &log4j };
 
     let node = training_node(work.path())?;
-    format_by_storage_tool(&launcher, &node, work.path())?;
+    format_by_storage_tool(&launcher, &node, work.path(), stop)?;
     copy(&node.data().join("bootstrap.checkpoint"), &made.join("bootstrap.checkpoint"))?;
-    if let Err(reason) = make_archive(&launcher, &node, &made.join("kafka.jsa"))? {
+    if let Err(reason) = make_archive(&launcher, &node, &made.join("kafka.jsa"), stop)? {
         progress(&format!("this Java made no archive of classes ({reason}): starts take about twice as long"));
     }
     fs::rename(&made, folder).map_err(ClusterError::io(format!("rename {} to {}", made.display(), folder.display())))
@@ -102,12 +116,12 @@ fn training_node(work: &Path) -> Result<Node, ClusterError> {
     Ok(node)
 }
 
-fn format_by_storage_tool(launcher: &Launcher<'_>, node: &Node, work: &Path) -> Result<(), ClusterError> {
+fn format_by_storage_tool(launcher: &Launcher<'_>, node: &Node, work: &Path, stop: &Stop) -> Result<(), ClusterError> {
     let console = work.join("format.log");
     let mut command = launcher.command(&["-Xmx256m"], "kafka.tools.StorageTool", &work.join("storage-tool.log"));
     command.args(["format", "-t", &cluster_id()?, "-c"]).arg(node.properties_file());
     let failed = |reason| ClusterError::Format { reason, tail: tail(&console, 15) };
-    run(command, &console, FORMAT_MAX)?.map_err(failed)?;
+    run(command, &console, FORMAT_MAX, stop)?.map_err(failed)?;
     if !node.data().join("bootstrap.checkpoint").exists() {
         return Err(failed("it wrote no bootstrap.checkpoint".to_owned()));
     }
@@ -116,29 +130,38 @@ fn format_by_storage_tool(launcher: &Launcher<'_>, node: &Node, work: &Path) -> 
 
 /// Starts the node, waits until it serves, ends it: the JVM writes its archive as it exits. The inner error tells why
 /// there is none.
-fn make_archive(launcher: &Launcher<'_>, node: &Node, archive: &Path) -> Result<Result<(), String>, ClusterError> {
+fn make_archive(
+    launcher: &Launcher<'_>,
+    node: &Node,
+    archive: &Path,
+    stop: &Stop,
+) -> Result<Result<(), String>, ClusterError> {
     let option = format!("-XX:ArchiveClassesAtExit={}", archive.display());
     let mut flags = Settings::Measured.jvm_flags().to_vec();
     flags.push(&option);
     let mut process = launcher.start(node, &flags, Fate::DiesWithParent, None)?;
-    let served = wait_until_served(&mut process);
+    let served = wait_until_served(&mut process, stop);
     if served.is_ok() {
         process.terminate();
-        let _ = process.wait(ARCHIVE_MAX);
+        // One that takes too long is killed, and has made none.
+        let _ = process.wait(ARCHIVE_MAX, stop);
     }
     process.kill();
     process.wait_killed()?;
     served?;
+    // An archive that was being written is half of one.
+    stop.check()?;
     Ok(if archive.exists() { Ok(()) } else { Err(process.log_end().tail.lines().last().unwrap_or("").to_owned()) })
 }
 
-fn wait_until_served(process: &mut NodeProcess) -> Result<(), ClusterError> {
+fn wait_until_served(process: &mut NodeProcess, stop: &Stop) -> Result<(), ClusterError> {
     let servers = format!("127.0.0.1:{}", process.node.port);
     let properties = ClientProperties::with_bootstrap(&servers, Origin::Tool);
     let unreachable = |reason: String| ClusterError::Unreachable { servers: servers.clone(), reason };
     let admin = AdminClient::new(&properties, LogSink::discard()).map_err(|error| unreachable(error.to_string()))?;
     let start = Instant::now();
     loop {
+        stop.check()?;
         if let Some(status) = process.ended()? {
             return Err(ClusterError::NodeDied { status: status.to_string(), end: Box::new(process.log_end()) });
         }

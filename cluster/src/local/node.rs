@@ -15,6 +15,7 @@ use super::{
     home::{Folder, create_folder},
     java::{Java, without_java_options},
     spawn::{Fate, spawn},
+    stop::Stop,
     tail::tail,
     topology::Node,
 };
@@ -133,12 +134,13 @@ impl NodeProcess {
     }
 
     /// Waits for its end.
-    pub(super) fn wait(&mut self, wait_max: Duration) -> Result<ExitStatus, ClusterError> {
+    pub(super) fn wait(&mut self, wait_max: Duration, stop: &Stop) -> Result<ExitStatus, ClusterError> {
         let start = Instant::now();
         loop {
             if let Some(status) = self.ended()? {
                 return Ok(status);
             }
+            stop.check()?;
             if start.elapsed() > wait_max {
                 let (node, pid) = (self.node.name(), self.pid());
                 return Err(ClusterError::Unstoppable { node, pid, waited_s: wait_max.as_secs() });
@@ -149,7 +151,7 @@ impl NodeProcess {
 
     /// Waits for the end of a process that was killed.
     pub(super) fn wait_killed(&mut self) -> Result<ExitStatus, ClusterError> {
-        self.wait(KILL_WAIT_MAX)
+        self.wait(KILL_WAIT_MAX, &Stop::default())
     }
 
     /// Which file to look at, and its end: Kafka's log, and what the JVM itself said.

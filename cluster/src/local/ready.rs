@@ -10,6 +10,7 @@ use ackmark_schema::properties::Origin;
 
 use super::{
     node::NodeProcess,
+    stop::Stop,
     topology::{BROKER_IDS, Role, Topology},
 };
 use crate::error::ClusterError;
@@ -19,12 +20,18 @@ const ASK_MAX: Duration = Duration::from_millis(400);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Waits until all brokers are listed.
-pub(super) fn wait(topology: &Topology, nodes: &mut [NodeProcess], timeout: Duration) -> Result<(), ClusterError> {
+pub(super) fn wait(
+    topology: &Topology,
+    nodes: &mut [NodeProcess],
+    timeout: Duration,
+    stop: &Stop,
+) -> Result<(), ClusterError> {
     let servers = topology.bootstrap_servers();
     let admin = admin(&servers)?;
     let start = Instant::now();
     let mut missing = BROKER_IDS.to_vec();
     loop {
+        stop.check()?;
         if let Some(error) = first_dead(nodes)? {
             return Err(error);
         }

@@ -21,7 +21,7 @@ pub(crate) fn one_at_a_time() -> MutexGuard<'static, ()> {
 
 /// A home of its own, with the user's jars and kits, so that nothing is fetched twice and no kept cluster is touched.
 pub(crate) fn home() -> TempDir {
-    static PREPARED: OnceLock<()> = OnceLock::new();
+    static PREPARED: OnceLock<String> = OnceLock::new();
     PREPARED.get_or_init(|| Local::prepare(&LocalOptions::default(), &|line| eprintln!("{line}")).unwrap());
     let shared = Home::open(None).unwrap();
     let home = empty_home();

@@ -3,13 +3,18 @@
 use std::{
     fs,
     net::TcpListener,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
-use crate::common::{child, empty_home, home, home_of_child, one_at_a_time, options};
+use crate::common::{child, empty_home, home, home_of_child, is_alive, one_at_a_time, options, wait_until};
 use ackmark_cluster::{Cluster, ClusterError, External, Local, LocalOptions, Simulated, local::Java};
 
 fn silent(_: &str) {}
@@ -69,6 +74,72 @@ fn a_start_that_takes_too_long_shows_what_the_brokers_wait_for() {
     assert_eq!(missing, &[1, 2, 3]);
     assert_eq!(end.node, "controller 100");
     assert!(is_swept(home.path()));
+}
+
+#[test]
+fn a_start_that_is_not_wanted_any_more_ends_at_once() {
+    let _turn = one_at_a_time();
+    let home = home();
+    let flag = Arc::new(AtomicBool::new(false));
+    let options = LocalOptions { stop: Arc::clone(&flag).into(), ..options(home.path()) };
+    let stopper = thread::spawn({
+        let (flag, clusters) = (Arc::clone(&flag), home.path().join("clusters"));
+        move || {
+            // A broker's console is made just before its process.
+            let begun = || {
+                let runs = fs::read_dir(&clusters).into_iter().flatten().filter_map(Result::ok);
+                runs.map(|run| run.path()).any(|run| run.join("broker-3/console.log").exists())
+            };
+            wait_until("the brokers are starting", Duration::from_secs(30), begun);
+            flag.store(true, Ordering::Relaxed);
+            Instant::now()
+        }
+    });
+    let error = start(&options);
+    let took = stopper.join().unwrap().elapsed();
+    assert!(matches!(error, ClusterError::Interrupted), "{error}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(is_swept(home.path()));
+    // Nor does one begin that nobody wants.
+    assert!(matches!(start(&options), ClusterError::Interrupted));
+}
+
+#[test]
+fn a_fetch_that_is_not_wanted_any_more_ends_with_all_its_processes() {
+    let home = empty_home();
+    let bin = tempfile::tempdir().unwrap();
+    let (mvn, pid) = (bin.path().join("mvn"), bin.path().join("pid"));
+    fs::write(&mvn, format!("#!/bin/sh\nsleep 600 &\necho $! > {}\nwait\n", pid.display())).unwrap();
+    fs::set_permissions(&mvn, fs::Permissions::from_mode(0o755)).unwrap();
+    symlink(Java::find().unwrap().program.canonicalize().unwrap(), bin.path().join("java")).unwrap();
+    let path = format!("{}:/usr/bin:/bin", bin.path().display());
+    let begin = Instant::now();
+    let status = child("trouble::child_that_stops_a_fetch", home.path())
+        .env("PATH", path)
+        .env("ACKMARK_TEST_PID", &pid)
+        .env_remove("JAVA_HOME")
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    assert!(begin.elapsed() < Duration::from_secs(20));
+    let sleeper: u32 = fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+    wait_until("what Maven had started is gone", Duration::from_secs(5), || !is_alive(sleeper));
+    assert_eq!(fs::read_dir(home.path().join("jars")).unwrap().count(), 0, "half a fetch leaves nothing");
+}
+
+#[test]
+#[ignore = "a child process of the test before"]
+fn child_that_stops_a_fetch() {
+    let flag = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&flag).into();
+    let options = LocalOptions { kafka_home: None, stop, ..options(&home_of_child()) };
+    let pid = std::path::PathBuf::from(std::env::var_os("ACKMARK_TEST_PID").unwrap());
+    thread::spawn(move || {
+        wait_until("Maven runs", Duration::from_secs(10), || fs::metadata(&pid).is_ok_and(|file| file.len() > 1));
+        flag.store(true, Ordering::Relaxed);
+    });
+    assert!(matches!(start(&options), ClusterError::Interrupted));
 }
 
 #[test]
