@@ -266,6 +266,7 @@ fn line<'r>(
         clock: common.clock,
         halt: common.halt,
         window: common.window,
+        party: common.window.party(common.clock),
         flow: own.flow,
         measured_from: own.measured_from,
         outlet: Outlet {

@@ -26,7 +26,7 @@ use crate::{
     schedule::Schedule,
     slab::{Stamp, Taker},
     transactions::{TransactionTally, Transactions, TransactionsEnd},
-    window::Window,
+    window::{Party, Window},
 };
 
 /// Most messages that are handed over by one call.
@@ -104,6 +104,8 @@ pub(crate) struct Sender<'r> {
     pub(crate) halt: &'r Halt<'r>,
     /// The measured part.
     pub(crate) window: &'r Window,
+    /// Its place at the border of the measured part.
+    pub(crate) party: Party<'r>,
     /// Shared with the delivery thread.
     pub(crate) flow: &'r Flow,
     /// The first measured sequence of each stream.
@@ -299,17 +301,19 @@ impl<'r> Line<'r> {
 
     /// From here on messages are measured. No transaction lies across this point.
     fn begin_measuring(&mut self) -> Result<(), TransactionsEnd> {
-        let from_ns = if self.parts.transactions.is_some() {
-            self.end_transaction()?;
-            self.parts.clock.now_ns()
-        } else {
-            self.parts.window.warm_up_ns
-        };
+        let at_the_border_of_all = self.parts.transactions.is_some() && self.parts.stamps.is_none();
+        if !at_the_border_of_all {
+            self.parts.window.begin(self.parts.window.warm_up_ns);
+        }
+        self.end_transaction()?;
         for (from, next) in self.parts.measured_from.iter().zip(&self.parts.sequences.next) {
             from.store(*next, Ordering::Relaxed);
         }
         self.measuring = true;
-        self.parts.window.begin(from_ns);
+        if at_the_border_of_all {
+            let (halt, clock, give_up_ns) = (self.parts.halt, self.parts.clock, self.parts.outlet.give_up_ns);
+            self.parts.party.come(|| halt.is_raised() || clock.now_ns() > give_up_ns);
+        }
         Ok(())
     }
 

@@ -7,7 +7,11 @@ use std::{
 };
 
 use ackmark_client::{ErrorCode, MockCluster, mock::API_PRODUCE};
-use ackmark_ledger::LedgerReader;
+use ackmark_ledger::{
+    Identity, LedgerReader,
+    transactions::{self, Kind},
+    transactions_file,
+};
 use ackmark_schema::{
     load_spec::{LoadSpec, Schedule},
     manifest::{MANIFEST_FILE, Manifest},
@@ -16,6 +20,7 @@ use ackmark_schema::{
     report::{
         Ending,
         load::{LOAD_FILE, LoadReport},
+        timeline::{TIMELINE_FILE, Timeline},
     },
     scenario::{Arrivals, Keys, Message},
     text::from_json,
@@ -29,6 +34,8 @@ use crate::{
 };
 
 const PARTITIONS: u32 = 3;
+/// Kafka's number of the `EndTxn` request.
+const API_END_TXN: i16 = 26;
 
 fn cluster() -> MockCluster {
     let cluster = MockCluster::start(1).unwrap();
@@ -139,4 +146,33 @@ fn what_is_refused_ends_its_transaction_and_the_other_partitions_go_into_the_nex
         assert!((1..=figures.aborted * 400).contains(&refused), "{schedule:?}: {refused} in {}", figures.aborted);
         assert_eq!(report.total.sent, 40_000, "none of a chunk vanishes");
     }
+}
+
+#[test]
+fn no_transaction_of_any_producer_lies_across_the_border_when_one_of_them_is_slow() {
+    let cluster = cluster();
+    // One of the warm-up's commits is put off: its producer comes to the border 100 ms after the others.
+    cluster.fail_requests(API_END_TXN, &[ErrorCode::COORDINATOR_LOAD_IN_PROGRESS]);
+    let mut spec = spec(&cluster, "transactional");
+    (spec.producers, spec.messages) = (3, Some(Count(30_000)));
+    spec.warm_up = Span(Duration::from_millis(300));
+    spec.profile.transactions = Some(Transactions { duration: Some(Span(Duration::from_mins(2))), messages: None });
+    let (report, folder) = run_broken(&spec, |_| {});
+    assert_eq!((report.ending, report.error.as_deref()), (Ending::Completed, None));
+    assert_eq!((report.measured.counts.sent, report.measured.delivered), (30_000, 30_000));
+
+    let text = std::fs::read_to_string(folder.path().join(TIMELINE_FILE)).unwrap();
+    let timeline: Timeline = from_json(TIMELINE_FILE, &text).unwrap();
+    let begun_ns = timeline.started.as_nanosecond() as u64 + (timeline.measured_from_s * 1e9).round() as u64;
+    let mut measured = 0;
+    for producer in 0..spec.producers {
+        let identity = Identity { run: spec.run, producer, incarnation: 0 };
+        let entries = transactions::read(&folder.path().join(transactions_file(producer, 0)), identity).unwrap();
+        let times = |kind| entries.iter().filter(move |entry| entry.kind == kind).map(|entry| entry.value);
+        for (from_ns, to_ns) in times(Kind::Begin).zip(times(Kind::Committed)) {
+            assert!(to_ns <= begun_ns || from_ns >= begun_ns, "{from_ns} to {to_ns} lies across {begun_ns}");
+            measured += u64::from(from_ns >= begun_ns);
+        }
+    }
+    assert_eq!(measured, 3, "one of each producer");
 }
