@@ -5,7 +5,10 @@
 
 use std::{fmt::Debug, fs, path::Path};
 
-use ackmark_schema::result::{Trial, TrialLoad, TrialVerification};
+use ackmark_schema::{
+    latency::LatencySummary,
+    result::{CurvePoint, Trial, TrialLoad},
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hdrhistogram::{
     Histogram,
@@ -45,15 +48,34 @@ impl Series {
         }
     }
 
-    /// Samples that the trial's own report has; `None` where it has no such latency.
-    fn reported(self, trial: &Trial) -> Option<u64> {
-        let load = |latency: fn(&TrialLoad) -> Option<u64>| trial.load.as_ref().and_then(latency);
-        let live = |verification: &TrialVerification| Some(verification.latency_end_to_end.as_ref()?.latency.count);
+    /// What the trial's own report says; `None` where it has no such latency.
+    fn reported(self, trial: &Trial) -> Option<&LatencySummary> {
+        let load = |latency: fn(&TrialLoad) -> Option<&LatencySummary>| trial.load.as_ref().and_then(latency);
         match self {
-            Self::Intended => load(|load| load.latency_intended.as_ref().map(|latency| latency.count)),
-            Self::Send => load(|load| load.latency_send.as_ref().map(|latency| latency.count)),
-            Self::EndToEnd => trial.verification.as_ref().and_then(live),
+            Self::Intended => load(|load| load.latency_intended.as_ref()),
+            Self::Send => load(|load| load.latency_send.as_ref()),
+            Self::EndToEnd => Some(&trial.verification.as_ref()?.latency_end_to_end.as_ref()?.latency),
         }
+    }
+}
+
+/// Latencies of several trials.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Merged {
+    delivered: Histogram<u64>,
+    /// Messages that were sent, delivered or not.
+    sent: u64,
+}
+
+impl Merged {
+    /// Its reported percentiles.
+    pub(crate) fn summary(&self) -> LatencySummary {
+        ackmark_stats::latency_summary(&self.delivered, self.sent)
+    }
+
+    /// Its percentile curve.
+    pub(crate) fn curve(&self) -> Vec<CurvePoint> {
+        ackmark_stats::curve(&self.delivered, self.sent)
     }
 }
 
@@ -61,22 +83,26 @@ impl Series {
 ///
 /// # Errors
 /// A log that is missing, cannot be read, or does not hold as many samples as the trial's report says.
-pub(crate) fn merge(series: Series, trials: &[&Trial], folder: &Path) -> Result<Option<Histogram<u64>>, String> {
-    let mut sum: Option<Histogram<u64>> = None;
+pub(crate) fn merge(series: Series, trials: &[&Trial], folder: &Path) -> Result<Option<Merged>, String> {
+    let mut sum: Option<Merged> = None;
     for trial in trials {
         let Some(reported) = series.reported(trial) else { continue };
         let found = read(series, &folder.join(&trial.folder))?;
-        if found.len() != reported {
+        if found.len() != reported.count {
             return Err(format!(
-                "{} holds {} samples in {} where its report says {reported}",
+                "{} holds {} samples in {} where its report says {}",
                 trial.folder,
                 found.len(),
-                series.place().0
+                series.place().0,
+                reported.count
             ));
         }
         match &mut sum {
-            None => sum = Some(found),
-            Some(sum) => sum.add(&found).map_err(|error| format!("{}: {error:?}", trial.folder))?,
+            None => sum = Some(Merged { delivered: found, sent: reported.sent }),
+            Some(sum) => {
+                sum.delivered.add(&found).map_err(|error| format!("{}: {error:?}", trial.folder))?;
+                sum.sent += reported.sent;
+            }
         }
     }
     Ok(sum)
@@ -106,7 +132,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::judge::synthetic;
-    use ackmark_schema::{latency::LatencySummary, report::verify::Isolation, result::EndToEnd};
+    use ackmark_schema::{report::verify::Isolation, result::EndToEnd};
     use hdrhistogram::serialization::{
         V2DeflateSerializer,
         interval_log::{IntervalLogWriterBuilder, Tag},
@@ -137,7 +163,7 @@ mod tests {
     fn trials(counts: &[u64]) -> Vec<Trial> {
         let mut trials = synthetic::trials(&[("all-acks", 1000.0)], counts.len() as u32);
         for (trial, count) in trials.iter_mut().zip(counts) {
-            let latency = LatencySummary { count: *count, ..LatencySummary::default() };
+            let latency = LatencySummary { count: *count, sent: *count + 1, ..LatencySummary::default() };
             trial.load.as_mut().unwrap().latency_intended = Some(latency.clone());
             trial.verification.as_mut().unwrap().latency_end_to_end =
                 Some(EndToEnd { isolation: Isolation::ReadUncommitted, latency });
@@ -153,11 +179,12 @@ mod tests {
         write(Series::Intended, &folder.path().join(&trials[1].folder), &[&[400, 500]]);
         let used: Vec<&Trial> = trials.iter().collect();
         let merged = merge(Series::Intended, &used, folder.path()).unwrap().unwrap();
-        assert_eq!((merged.len(), merged.min(), merged.max()), (5, 100, 500));
+        assert_eq!((merged.delivered.len(), merged.delivered.min(), merged.delivered.max()), (5, 100, 500));
+        assert_eq!(merged.summary().sent, 7, "one of each trial was not delivered");
         assert_eq!(merge(Series::Send, &used, folder.path()).unwrap(), None, "no report has it");
         write(Series::EndToEnd, &folder.path().join(&trials[0].folder), &[&[7, 8, 9]]);
         let live = merge(Series::EndToEnd, &used[..1], folder.path()).unwrap().unwrap();
-        assert_eq!((live.len(), live.max()), (3, 9));
+        assert_eq!((live.delivered.len(), live.delivered.max()), (3, 9));
     }
 
     #[test]

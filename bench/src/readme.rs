@@ -80,7 +80,15 @@ fn ending(result: &RunResult) -> String {
         Ending::Completed => format!("{trials}."),
         Ending::Interrupted => format!("{trials}: the run was interrupted, or is still going on."),
         Ending::Failed => {
-            format!("{trials}: the run ended with an error: {}.", result.error.as_deref().unwrap_or("unknown"))
+            // An error may carry the end of a log.
+            let (error, log) = result
+                .error
+                .as_deref()
+                .unwrap_or("unknown")
+                .split_once('\n')
+                .unwrap_or_else(|| (result.error.as_deref().unwrap_or("unknown"), ""));
+            let log = if log.is_empty() { String::new() } else { format!("\n\n```\n{log}\n```") };
+            format!("{trials}: the run ended with an error: {}.{log}", error.trim_end_matches(':'))
         }
     }
 }
@@ -177,12 +185,16 @@ fn latency(text: &mut String, result: &RunResult, phase: &str, summaries: &[&Sum
             at(99.0),
             at(99.9),
             at(99.99),
-            latency.and_then(|latency| latency.max_us).map_or("n/a".into(), ms),
+            latency.map_or("n/a".into(), largest_ms),
             summary.latency_end_to_end.as_ref().map_or("n/a".into(), |live| percentile_ms(&live.latency, 99.0)),
             trials(summary)
         );
     }
-    line!(text, "\nA percentile that the sample cannot carry has no value but says how many samples it needs.\n");
+    line!(
+        text,
+        "\nPercentiles are ranks over all messages sent: one above the share that was delivered has no value, nor has one \
+         that too few messages carry (it says how many it needs).\n"
+    );
 }
 
 fn claims(text: &mut String, result: &RunResult) {
@@ -248,9 +260,20 @@ fn estimate(estimate: Option<Estimate>, factor: f64, decimals: usize) -> String 
 
 fn percentile_ms(latency: &LatencySummary, percentile: f64) -> String {
     match latency.at(percentile) {
-        Some(entry) => entry.value_us.map_or_else(|| format!("n/a (needs {})", grouped(entry.needs)), ms),
+        Some(entry) => entry.value_us.map_or_else(|| absent(&latency.why_absent(entry).unwrap_or_default()), ms),
         None => "n/a".into(),
     }
+}
+
+fn largest_ms(latency: &LatencySummary) -> String {
+    match latency.largest() {
+        Ok(us) => us.map_or("n/a".into(), ms),
+        Err(why) => absent(&why),
+    }
+}
+
+fn absent(why: &str) -> String {
+    format!("n/a ({why})")
 }
 
 fn ms(us: u64) -> String {
@@ -285,7 +308,7 @@ mod tests {
         for us in 1..=5000_u64 {
             histogram.record(us * 10).expect("in bounds");
         }
-        let latency = ackmark_stats::latency_summary(&histogram);
+        let latency = ackmark_stats::latency_summary(&histogram, 5000);
         result.scenario.phases = vec![
             serde_json::from_str(
                 r#"{ "name": "rate", "rounds": 3, "duration": "5s", "load": { "rate": { "messages": "1k/s" } } }"#,

@@ -12,6 +12,7 @@ use ackmark_schema::{
     version::SchemaId,
 };
 use ackmark_stats::latency_summary;
+use hdrhistogram::Histogram;
 use jiff::Timestamp;
 
 use crate::{
@@ -52,7 +53,7 @@ pub(crate) fn assemble(facts: RunFacts<'_>, findings: &Findings) -> LoadReport {
     let open_loop = matches!(facts.spec.schedule, Schedule::Rate { .. });
     let acknowledged = facts.promise.basis.acks != Acks::None;
     let tallies: Vec<&TransactionTally> = findings.sent.iter().filter_map(|sent| sent.transactions.as_ref()).collect();
-    let summary = |histogram| open_loop.then(|| latency_summary(histogram));
+    let summary = |histogram, sent| open_loop.then(|| latency_summary(histogram, sent));
     let begin = facts.window.begun();
     let total = counts(findings.sent.iter().map(|sent| sent.total), findings.delivered.iter().map(|found| found.total));
     let measured = measured(&facts, findings, &tallies);
@@ -69,14 +70,15 @@ pub(crate) fn assemble(facts: RunFacts<'_>, findings: &Findings) -> LoadReport {
         error: facts.error,
         started: facts.started,
         total,
-        latency_intended: summary(&findings.latencies.intended),
-        latency_send: summary(&findings.latencies.send),
+        latency_intended: summary(&findings.latencies.intended, measured.counts.sent),
+        latency_send: summary(&findings.latencies.send, measured.counts.sent),
         latency_is_acknowledgement: acknowledged,
         transactions: (!tallies.is_empty()).then(|| transactions(&tallies, measured.duration_s)),
         provocations: provocations(findings, &tallies, facts.leader_changes),
         errors: errors(&findings.delivered),
         generator: Generator {
-            schedule_lag: summary(&findings.latencies.lag),
+            // Of delivered messages only.
+            schedule_lag: summary(&findings.latencies.lag, findings.latencies.lag.len()),
             queue_full: facts.queue_full,
             outstanding_max: facts.outstanding_max,
             clock_step_us: facts.clock_step_ns / 1_000,
@@ -165,14 +167,16 @@ fn transactions(tallies: &[&TransactionTally], measured_s: f64) -> TransactionFi
         latency::add(&mut sum.commit, &tally.commit);
     }
     let could_send_s = measured_s * tallies.len() as f64;
+    // Times of committed ones, whose number is the sample's.
+    let of_committed = |histogram: &Histogram<u64>| latency_summary(histogram, histogram.len());
     TransactionFigures {
         committed: sum.committed,
         aborted: sum.aborted,
         indeterminate: sum.indeterminate,
         messages_mean: if sum.committed > 0 { sum.messages as f64 / sum.committed as f64 } else { 0.0 },
-        begin_to_committed: latency_summary(&sum.begin_to_committed),
-        flush: latency_summary(&sum.flush),
-        commit: latency_summary(&sum.commit),
+        begin_to_committed: of_committed(&sum.begin_to_committed),
+        flush: of_committed(&sum.flush),
+        commit: of_committed(&sum.commit),
         stalled_share: if could_send_s > 0.0 { (sum.stalled_ns as f64 / 1e9 / could_send_s).min(1.0) } else { 0.0 },
     }
 }

@@ -501,6 +501,25 @@ fn what_the_client_finds_out_by_itself_is_no_provocation() {
     assert_eq!(loaded.report.provocations.produce_errors, 0, "{:?}", loaded.report.provocations);
 }
 
+#[test]
+fn what_is_not_delivered_ranks_above_every_latency() {
+    let cluster = cluster();
+    cluster.fail_requests(API_PRODUCE, &[ErrorCode::INVALID_RECORD]);
+    let mut spec = LoadSpec { schedule: rate(10_000.0, Arrivals::Constant), ..spec(&cluster, "all-acks") };
+    // A batch of half a second, of which none is delivered.
+    spec.properties.extend([property("linger.ms", "500"), property("batch.num.messages", "1000000")]);
+    spec.duration = Span(Duration::from_secs(4));
+    let loaded = load(&spec);
+    loaded.check();
+    let (counts, intended) = (loaded.report.measured.counts, loaded.report.latency_intended.unwrap());
+    assert!(counts.failed > 0 && counts.acknowledged > counts.failed, "{counts:?}");
+    assert_eq!((intended.sent, intended.count), (counts.sent, counts.acknowledged));
+    let highest = intended.at(99.9).unwrap();
+    assert_eq!(highest.value_us, None, "more than a thousandth was not delivered");
+    assert!(intended.why_absent(highest).unwrap().ends_with("% not delivered"));
+    assert!(intended.at(50.0).unwrap().value_us.is_some() && intended.largest().is_err());
+}
+
 /// Does something once messages are measured.
 struct OnceMeasuring<F: Fn()> {
     then: F,

@@ -25,14 +25,14 @@ use crate::{
 
 /// Sees each of this run's messages beside the accounting: what a live scan measures.
 pub trait Witness {
-    /// A message of this run, any copy.
-    fn message(&mut self, header: &Header);
+    /// A message of this run, its first copy or another.
+    fn message(&mut self, header: &Header, first_copy: bool);
 }
 
 /// No witness.
 impl Witness for () {
     #[inline]
-    fn message(&mut self, _header: &Header) {}
+    fn message(&mut self, _header: &Header, _first_copy: bool) {}
 }
 
 /// What was counted record by record.
@@ -205,7 +205,6 @@ impl PartitionAccount {
             return self.tallies.phantom.add(1, spot(&self.topic, self.partition, here(), offset));
         };
         self.totals.messages += 1;
-        witness.message(header);
         let stream = &mut self.streams[index];
         if header.incarnation != stream.incarnation {
             if header.incarnation < stream.incarnation {
@@ -213,7 +212,9 @@ impl PartitionAccount {
             }
             stream.incarnation = stream.incarnation.max(header.incarnation);
         }
-        let tally = match stream.account.see(header.sequence, header.attempt) {
+        let sight = stream.account.see(header.sequence, header.attempt);
+        witness.message(header, !matches!(sight, Sight::DuplicateRetry | Sight::DuplicateResend));
+        let tally = match sight {
             Sight::New | Sight::Late => return,
             Sight::Reordered => &mut self.tallies.reordered,
             Sight::DuplicateRetry => &mut self.tallies.duplicate_retry,

@@ -524,7 +524,7 @@ fn latency_of(
     }
     let path = folder.join(LATENCY_FILE);
     latency.write(&path).map_err(|source| VerifyError::File { path, doing: "write", source })?;
-    Ok(load.map(|_| ackmark_stats::latency_summary(&latency.total())))
+    Ok(load.map(|load| ackmark_stats::latency_summary(&latency.total(), load.measured.counts.sent)))
 }
 
 fn cpu_since(before: CpuTime) -> CpuTime {

@@ -18,7 +18,7 @@ use ackmark_schema::{
     },
 };
 use ackmark_verifier::{
-    accounting::PartitionAccount,
+    accounting::{PartitionAccount, Witness},
     evidence::{Look, ScanAccounts},
     live::{SIGHTINGS_MAX, Sightings},
     observation::{Observation, Record},
@@ -263,6 +263,27 @@ fn an_older_incarnation_after_a_newer_one_is_a_zombie() {
     let scan = world.scan(Isolation::ReadUncommitted, &[log]);
     assert_eq!(scan.tallies().zombie.count(), 95, "4 and all from 6 on");
     assert!(matches!(world.weigh(&[scan]).looks[&Class::ZombieWrite], Look::NotApplicable(_)));
+}
+
+/// Notes which copies it is shown as first ones.
+struct Copies(Vec<(u64, bool)>);
+
+impl Witness for Copies {
+    fn message(&mut self, header: &Header, first_copy: bool) {
+        self.0.push((header.sequence, first_copy));
+    }
+}
+
+#[test]
+fn a_witness_sees_every_copy_and_knows_the_first() {
+    let (world, _) = sound();
+    let mut account = world.account(0, &[]);
+    let mut copies = Copies(Vec::new());
+    for (offset, (sequence, attempt)) in (0..).zip([(0, 0), (2, 0), (0, 0), (1, 0), (2, 1), (4, 1), (3, 1)]) {
+        account.message(offset, &header(0, sequence, attempt), &mut copies);
+    }
+    let expected = [(0, true), (2, true), (0, false), (1, true), (2, false), (4, true), (3, true)];
+    assert_eq!(copies.0, expected, "a message that comes late is still a first copy");
 }
 
 // Verdicts.

@@ -6,10 +6,10 @@ use ackmark_schema::{
     result::{EndToEnd, Estimate, RunResult, Summary, Trial, TrialLoad, Warning},
     scenario::{Load, Phase},
 };
-use ackmark_stats::{curve, latency_summary, median_interval};
+use ackmark_stats::median_interval;
 
 use super::usable;
-use crate::latencies::{self, Series};
+use crate::latencies::{self, Merged, Series};
 
 /// One summary per phase and profile that has had a trial.
 pub(super) fn summaries(result: &RunResult, folder: &Path) -> (Vec<Summary>, Vec<Warning>) {
@@ -69,15 +69,15 @@ fn summary(
         delivered_bytes_per_s: if max { estimate(&|load| Some(load.measured.delivered_bytes_per_s)) } else { None },
         client_cpu_s_per_million: estimate(&|load| per_million(load.measured.cpu.total_s(), load.measured.delivered)),
         brokers_cpu_s_per_million: estimate(&|load| per_million(load.brokers_cpu?.total_s(), load.total.sent)),
-        latency_intended: intended.as_ref().map(latency_summary),
-        latency_send: send.as_ref().map(latency_summary),
-        latency_end_to_end: end_to_end.as_ref().and_then(|histogram| {
+        latency_intended: intended.as_ref().map(Merged::summary),
+        latency_send: send.as_ref().map(Merged::summary),
+        latency_end_to_end: end_to_end.as_ref().and_then(|merged| {
             let isolation = used.iter().find_map(|trial| {
                 trial.verification.as_ref()?.latency_end_to_end.as_ref().map(|live| live.isolation)
             })?;
-            Some(EndToEnd { isolation, latency: latency_summary(histogram) })
+            Some(EndToEnd { isolation, latency: merged.summary() })
         }),
-        curve_intended: intended.as_ref().map(curve).unwrap_or_default(),
+        curve_intended: intended.as_ref().map(Merged::curve).unwrap_or_default(),
         latency_is_acknowledgement: loads.iter().all(|load| load.latency_is_acknowledgement) && !loads.is_empty(),
     }
 }
