@@ -61,6 +61,14 @@ pub(crate) enum ChildError {
         /// Its last words.
         talk: String,
     },
+    /// Its work had become useless, so it was asked to end.
+    #[error("`ackmark {command}` was stopped: {reason}")]
+    Useless {
+        /// Its subcommand.
+        command: &'static str,
+        /// Why.
+        reason: String,
+    },
     /// It ended with an error.
     #[error("`ackmark {command}` failed ({status}){}", said(talk))]
     Failed {
@@ -153,7 +161,17 @@ pub(crate) struct Child {
 impl Child {
     /// Waits for its end, at most `bound`; codes other than the accepted ones are errors. When the user
     /// wants an end it is asked to end and waited for.
-    pub(crate) async fn wait(mut self, bound: Duration, accepted: &[i32]) -> Result<Ended, ChildError> {
+    pub(crate) async fn wait(self, bound: Duration, accepted: &[i32]) -> Result<Ended, ChildError> {
+        self.wait_unless(bound, accepted, || None).await
+    }
+
+    /// As [`Child::wait`]; asks it to end, too, when `useless` tells why there is no point in going on.
+    pub(crate) async fn wait_unless(
+        mut self,
+        bound: Duration,
+        accepted: &[i32],
+        useless: impl Fn() -> Option<String>,
+    ) -> Result<Ended, ChildError> {
         let start = Instant::now();
         loop {
             if let Ok(status) = tokio::time::timeout(LOOK_INTERVAL, self.process.wait()).await {
@@ -164,6 +182,11 @@ impl Child {
             if self.stop.load(Ordering::Relaxed) {
                 self.end().await;
                 return Ok(Ended::Stopped);
+            }
+            if let Some(reason) = useless() {
+                self.end().await;
+                self.read_rest().await;
+                return Err(ChildError::Useless { command: self.kind.command(), reason });
             }
             if start.elapsed() >= bound {
                 self.end().await;
@@ -303,6 +326,19 @@ mod tests {
         }
         children.stop.store(true, Ordering::Relaxed);
         assert_eq!(child.wait(BOUND, &[0]).await, Ok(Ended::Stopped));
+        assert!(mark.exists(), "it had time to write what it had");
+    }
+
+    #[tokio::test]
+    async fn a_child_whose_work_is_useless_is_asked_to_end() {
+        let (folder, children, _) =
+            children("trap 'touch \"$2\"; exit 130' INT\necho ready >&2\nwhile :; do sleep 0.05; done");
+        let mark = folder.path().join("ended");
+        let child = children.start(ChildKind::Load, &[mark.display().to_string()]).unwrap();
+        let talk = Arc::clone(&child.talk);
+        let lost = || (!talk.lock().unwrap().is_empty()).then(|| "broker 2 has ended".to_owned());
+        let error = child.wait_unless(BOUND, &[0], lost).await.unwrap_err();
+        assert_eq!(error.to_string(), "`ackmark load` was stopped: broker 2 has ended");
         assert!(mark.exists(), "it had time to write what it had");
     }
 

@@ -146,6 +146,7 @@ impl Run<'_> {
         let bed = &self.bed;
         let warm_up = WarmUp {
             plan: bed.plan,
+            target: bed.target,
             common: bed.common,
             children: bed.children,
             topics: bed.topics,
@@ -172,7 +173,7 @@ impl Run<'_> {
         let plan = self.bed.plan;
         let mut failures = Failures::default();
         for planned in &plan.trials {
-            if self.bed.children.stopping() {
+            if self.bed.children.stopping() || self.has_lost_a_broker() {
                 break;
             }
             let rate = self.rate(planned);
@@ -195,7 +196,18 @@ impl Run<'_> {
                 }
             }
         }
+        if !self.bed.children.stopping() {
+            self.has_lost_a_broker();
+        }
         Ok(())
+    }
+
+    /// Whether a broker of ours has died: what would be measured from here on is another cluster.
+    fn has_lost_a_broker(&mut self) -> bool {
+        let Some(reason) = self.bed.target.lost() else { return false };
+        self.result.ending = Ending::Failed;
+        self.result.error = Some(reason);
+        true
     }
 
     /// The rate of an open-loop phase; a share is fixed once, by what has been measured when its first trial

@@ -12,6 +12,8 @@ use ackmark_schema::{
 
 /// Reads the CPU time of all brokers since they started.
 pub type BrokersCpu<'a> = Box<dyn Fn() -> Option<CpuTime> + Send + Sync + 'a>;
+/// Tells why the brokers can no longer be measured, once one that ackmark started has ended by itself.
+pub type BrokerLost<'a> = Box<dyn Fn() -> Option<ClusterError> + Send + Sync + 'a>;
 /// Makes a topic where no admin request does: name, partitions.
 pub type MakeTopic<'a> = Box<dyn Fn(&str, i32) -> Result<(), ClusterError> + Send + Sync + 'a>;
 
@@ -25,6 +27,8 @@ pub struct Target<'a> {
     pub guards: Guards,
     /// CPU time of local brokers; `None` as a value where it is not known.
     pub brokers_cpu: BrokersCpu<'a>,
+    /// Looks whether local brokers are still there; of others nothing is known.
+    pub broker_lost: BrokerLost<'a>,
     /// Java's version, where the brokers are local.
     pub java_version: Option<String>,
     /// Where local brokers keep their data, for the check of free disk.
@@ -53,12 +57,18 @@ impl<'a> Target<'a> {
             facts: cluster.facts()?,
             guards: cluster.guards(),
             brokers_cpu: Box::new(move || local.and_then(ackmark_cluster::Local::cpu)),
+            broker_lost: Box::new(move || local?.check().err()),
             java_version: local.map(|local| local.java_version().to_owned()),
             data_folder: local.map(|local| local.folder().to_owned()),
             make_topic: simulated.map(|simulated| -> MakeTopic<'a> {
                 Box::new(move |name, partitions| simulated.create_topic(name, partitions))
             }),
         })
+    }
+
+    /// Why it can no longer be measured, in words; see [`Target::broker_lost`].
+    pub(crate) fn lost(&self) -> Option<String> {
+        (self.broker_lost)().map(|error| error.to_string())
     }
 
     /// Whether what it shows says nothing about Kafka.

@@ -9,7 +9,8 @@
 //! only the live latency does.
 //!
 //! A load that failed is sealed and verified all the same when it has left a manifest: what a producer knew
-//! when it died is worth judging. A load that the user stopped is not: the run ends there.
+//! when it died is worth judging. So is one that was ended because a broker of ours had died. A load that the user
+//! stopped is not: the run ends there.
 
 use std::{
     io::Write as _,
@@ -216,7 +217,10 @@ impl Bed<'_> {
         let file = self.secrets.spec(spec)?;
         let bound = spec.warm_up.0 + spec.duration.0 + spec.drain_timeout.0 + CHILD_OVERHEAD;
         let before = (self.target.brokers_cpu)();
-        let ended = self.children.run(ChildKind::Load, &load_arguments(file.path(), folder), bound, &[0]).await;
+        let ended = match self.children.start(ChildKind::Load, &load_arguments(file.path(), folder)) {
+            Ok(child) => child.wait_unless(bound, &[0], || self.target.lost()).await,
+            Err(error) => Err(error),
+        };
         work.brokers_cpu = before.zip((self.target.brokers_cpu)()).map(|(before, after)| after - before);
         match ended {
             Ok(Ended::Code(_)) => Ok(()),

@@ -20,6 +20,7 @@ use crate::{
     load_spec::{Common, DRAIN_TIMEOUT},
     plan::Plan,
     reports,
+    target::Target,
     topics::Topics,
     trial::{Secrets, load_arguments},
 };
@@ -44,6 +45,7 @@ const CHILD_OVERHEAD: Duration = Duration::from_mins(1);
 /// What a warm-up needs.
 pub(crate) struct WarmUp<'a> {
     pub(crate) plan: &'a Plan,
+    pub(crate) target: &'a Target<'a>,
     pub(crate) common: &'a Common<'a>,
     pub(crate) children: &'a Children,
     pub(crate) topics: &'a Topics<'a>,
@@ -120,7 +122,8 @@ impl WarmUp<'_> {
         let spec = self.secrets.spec(&self.common.warm_up(profile, topic, messages, longest))?;
         let bound = longest + DRAIN_TIMEOUT + CHILD_OVERHEAD;
         let arguments = load_arguments(spec.path(), &out);
-        match self.children.run(ChildKind::Load, &arguments, bound, &[0]).await {
+        let child = self.children.start(ChildKind::Load, &arguments).map_err(|error| format!("warm-up: {error}"))?;
+        match child.wait_unless(bound, &[0], || self.target.lost()).await {
             Ok(Ended::Code(_)) => match reports::read(&out, LOAD_FILE)? {
                 Some(report) => Ok(Some(report)),
                 None => Err(format!("the warm-up's load left no {LOAD_FILE}")),

@@ -80,7 +80,9 @@ fn of_phase(result: &RunResult, phase: &Phase) -> Vec<Warning> {
     let of = |count: usize| format!("{count} of {} trials", trials.len());
     let failed = count(&|trial| trial.ending == Ending::Failed);
     if failed > 0 {
-        let first = trials.iter().find_map(|trial| trial.error.as_deref()).unwrap_or("no reason was given");
+        // Without the end of a log that it may carry.
+        let first = trials.iter().find_map(|trial| trial.error.as_deref()?.lines().next());
+        let first = first.unwrap_or("no reason was given").trim_end_matches(':');
         all.push(warning(
             format!("phase {name}: {} failed and have no figures; the first: {first}", of(failed)),
             "see the trials' folders for what is there",

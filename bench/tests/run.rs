@@ -13,7 +13,7 @@ use std::{
 
 use ackmark_bench::{BenchError, BenchEvent, BenchOptions, Choices, Events, Plan, Target, run};
 use ackmark_client::ClientProperties;
-use ackmark_cluster::{Cluster, Guards, Simulated};
+use ackmark_cluster::{Cluster, ClusterError, Guards, LogEnd, Simulated};
 use ackmark_schema::{
     anomaly::Class,
     load_spec::{LoadSpec, Schedule},
@@ -347,6 +347,37 @@ async fn a_stop_ends_the_child_and_the_run_and_leaves_what_was_measured() {
     assert!(result.trials[0].load.is_some(), "what was measured is there");
     assert!(result.trials[0].verification.is_none(), "and what was not verified is not claimed");
     assert_eq!(bench.stored().1, result);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_dies_ends_the_load_and_the_run_and_what_was_sent_is_judged() {
+    let bench = Bench::new(Verdict::HeldUnprovoked);
+    fs::write(bench.path("slow"), "").unwrap();
+    let mut target = Target::new(&bench.cluster, &ClientProperties::new()).unwrap();
+    let waiting = bench.path("waiting");
+    target.broker_lost = Box::new(move || {
+        waiting.exists().then(|| {
+            let (node, log, tail) = ("broker 2".to_owned(), "server.log".into(), "its last words".to_owned());
+            ClusterError::NodeLost { status: "signal 9".to_owned(), end: Box::new(LogEnd { node, log, tail }) }
+        })
+    });
+    let result = run(&bench.plan, &target, &bench.options(), bench.events()).await.unwrap();
+    assert_eq!((result.ending, result.trials.len()), (Ending::Failed, 1));
+    let error = result.error.clone().unwrap();
+    assert!(
+        error.contains("broker 2 has ended during the run (signal 9)") && error.contains("its last words"),
+        "{error}"
+    );
+    let trial = &result.trials[0];
+    assert_eq!(trial.ending, Ending::Failed);
+    assert!(trial.error.as_ref().unwrap().contains("broker 2"), "{trial:?}");
+    assert!(trial.load.is_some() && trial.verification.is_some(), "what was measured is there and judged");
+    assert!(!trial.is_used(), "its figures are of a cluster that was breaking");
+    let (folder, stored) = bench.stored();
+    assert_eq!(stored, result);
+    let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+    assert!(readme.contains("```\nits last words\n```"), "{readme}");
+    assert!(result.warnings.iter().all(|warning| !warning.what.contains("its last words")), "{:?}", result.warnings);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,14 +9,11 @@ use std::{
     collections::BTreeMap,
     fs,
     net::TcpListener,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
 
-use ackmark_cluster::{Local, LocalOptions, local::Home};
-use common::{MARK, ackmark, finish, marked, run, wait_until};
+use common::{MARK, ackmark, finish, home, marked, run, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Nobody listens there.
@@ -68,18 +65,6 @@ load = { max = {} }
     let refused = run(folder.path(), &["bench", "huge.toml", "--progress", "none"]);
     assert_eq!(refused.code, 2, "{}", refused.text());
     assert!(refused.stderr.contains("are free"), "{}", refused.stderr);
-}
-
-/// A home of the test's own, so that a cluster that somebody keeps on this machine is not in the way; what was
-/// fetched for all is shared.
-fn home(folder: &Path) -> PathBuf {
-    Local::prepare(&LocalOptions::default(), &|_| {}).unwrap();
-    let (shared, own) = (Home::open(None).unwrap(), folder.join("home"));
-    fs::create_dir(&own).unwrap();
-    for name in ["jars", "kits"] {
-        symlink(shared.path().join(name), own.join(name)).unwrap();
-    }
-    own
 }
 
 #[test]

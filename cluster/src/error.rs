@@ -99,6 +99,14 @@ pub enum ClusterError {
         /// Whose log, and its last lines.
         end: Box<LogEnd>,
     },
+    /// A node of a running cluster has ended by itself.
+    #[error("{} has ended during the run ({status}). {end}", end.node)]
+    NodeLost {
+        /// How it ended.
+        status: String,
+        /// Whose log, and its last lines.
+        end: Box<LogEnd>,
+    },
     /// Time ran out before all brokers were there.
     #[error(
         "brokers {missing:?} did not register within {waited_s} s (last answer: {last}); on a busy machine, try again. {end}"

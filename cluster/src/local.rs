@@ -166,6 +166,19 @@ impl Local {
         self.nodes.iter().map(process).collect()
     }
 
+    /// Whether all nodes are running.
+    ///
+    /// # Errors
+    /// One has ended by itself: which, how, and the end of its log. Brokers end when their controller does, so that
+    /// is looked at first.
+    pub fn check(&self) -> Result<(), ClusterError> {
+        let lost = self.nodes.iter().find_map(|process| Some((process, process.how_ended()?)));
+        match lost {
+            Some((process, status)) => Err(ClusterError::NodeLost { status, end: Box::new(process.log_end()) }),
+            None => Ok(()),
+        }
+    }
+
     /// CPU time of all nodes since they started. `None` when one of them has ended: the sum would be too small.
     pub fn cpu(&self) -> Option<CpuTime> {
         self.nodes.iter().map(NodeProcess::cpu).try_fold(CpuTime::default(), |sum, cpu| {

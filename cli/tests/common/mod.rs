@@ -4,10 +4,13 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
+
+use ackmark_cluster::{Local, LocalOptions, local::Home};
 
 /// What a run of the binary left.
 #[derive(Debug)]
@@ -53,6 +56,18 @@ pub(crate) fn ackmark(folder: &Path) -> Command {
 /// Runs the binary in a folder to its end.
 pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Run {
     finish(ackmark(folder).args(arguments))
+}
+
+/// A home of the test's own, so that a cluster that somebody keeps on this machine is not in the way; what was
+/// fetched for all is shared.
+pub(crate) fn home(folder: &Path) -> PathBuf {
+    Local::prepare(&LocalOptions::default(), &|_| {}).unwrap();
+    let (shared, own) = (Home::open(None).unwrap(), folder.join("home"));
+    std::fs::create_dir(&own).unwrap();
+    for name in ["jars", "kits"] {
+        symlink(shared.path().join(name), own.join(name)).unwrap();
+    }
+    own
 }
 
 /// A variable of the environment that all descendants of a process have, also when their parents are gone.

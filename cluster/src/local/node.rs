@@ -10,6 +10,7 @@ use std::{
 
 use ackmark_schema::report::CpuTime;
 use procfs::process::Process;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use super::{
     home::{Folder, create_folder},
@@ -24,6 +25,7 @@ use crate::error::{ClusterError, LogEnd};
 /// A killed process is gone as soon as the kernel has torn its memory down.
 const KILL_WAIT_MAX: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+const SIGKILL: i32 = Signal::KILL.as_raw();
 
 /// Logging of every node: one file of bounded size and one before it.
 pub(super) const LOG4J: &str = "\
@@ -109,9 +111,27 @@ impl NodeProcess {
         Ok(self.ended)
     }
 
-    /// CPU time since it started. `None` once it has been waited for.
+    /// How it ended, if it did, without waiting for it: what it used can still be read, and others may look too.
+    pub(super) fn how_ended(&self) -> Option<String> {
+        if let Some(status) = self.ended {
+            return Some(status.to_string());
+        }
+        let pid = Pid::from_raw(self.child.id() as i32)?;
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let status = waitid(WaitId::Pid(pid), look).ok().flatten()?;
+        Some(match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => format!("exit status {code}"),
+            (None, Some(SIGKILL)) => {
+                "signal 9, SIGKILL: unless somebody sent it, memory ran out, see `dmesg`".to_owned()
+            }
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "for an unknown reason".to_owned(),
+        })
+    }
+
+    /// CPU time since it started. `None` once it has ended.
     pub(super) fn cpu(&self) -> Option<CpuTime> {
-        if self.ended.is_some() {
+        if self.how_ended().is_some() {
             return None;
         }
         let stat = Process::new(self.child.id() as i32).and_then(|process| process.stat()).ok()?;
@@ -121,10 +141,10 @@ impl NodeProcess {
 
     /// Asks it to end: Kafka shuts down in order, and a training JVM writes its archive.
     pub(super) fn terminate(&self) {
-        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id() as i32)
+        if let Some(pid) = Pid::from_raw(self.child.id() as i32)
             && self.ended.is_none()
         {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            let _ = rustix::process::kill_process(pid, Signal::TERM);
         }
     }
 

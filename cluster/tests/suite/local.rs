@@ -59,6 +59,28 @@ fn a_measured_cluster_starts_serves_replicated_topics_and_leaves_nothing() {
 }
 
 #[test]
+fn a_broker_that_dies_while_it_runs_is_noticed_with_its_log() {
+    let _turn = one_at_a_time();
+    let home = home();
+    let local = Local::start(&options(home.path()), &silent).unwrap();
+    local.check().unwrap();
+    assert!(local.cpu().is_some());
+    let broker = local.brokers().into_iter().find(|broker| broker.id == 2).unwrap();
+    let pid = rustix::process::Pid::from_raw(broker.pid as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    wait_until("its end is seen", SOON, || local.check().is_err());
+    let error = local.check().unwrap_err();
+    let ClusterError::NodeLost { status, end } = &error else { panic!("{error}") };
+    assert!(status.starts_with("signal 9") && end.node == "broker 2" && end.tail.contains("INFO"), "{error}");
+    assert!(error.to_string().starts_with("broker 2 has ended during the run (signal 9"), "{error}");
+    // A sum without it would be too small.
+    assert!(local.cpu().is_none() && local.cpu_of(2).is_none() && local.cpu_of(1).is_some());
+    let folder = local.folder().to_owned();
+    local.stop().unwrap();
+    assert!(!folder.exists());
+}
+
+#[test]
 #[ignore = "a child process of the next test"]
 fn child_with_a_cluster() {
     let local = Local::start(&options(&home_of_child()), &silent).unwrap();
