@@ -1,6 +1,6 @@
 //! Child processes of this program: `load`, `seal`, `verify`.
 //!
-//! Each has a bound in time. Its stderr is read line by line: progress as JSON, everything else is talk, of
+//! Each has a bound in time. What it is told is on its stdin (see `handover`). Its stderr is read line by line: progress as JSON, everything else is talk, of
 //! which the last lines are kept as the error's words. Children are in process groups of their own, so that
 //! a Ctrl-C of the terminal reaches this process only, which then asks them to end (SIGINT), waits for a
 //! bounded time, and kills what is left. A handle that is dropped kills its process.
@@ -19,7 +19,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use thiserror::Error;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     process::{self, ChildStderr, Command},
     task::JoinHandle,
 };
@@ -111,8 +111,8 @@ impl Children {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Starts a child.
-    pub(crate) fn start(&self, kind: ChildKind, arguments: &[String]) -> Result<Child, ChildError> {
+    /// Starts a child, with `input` on its stdin.
+    pub(crate) fn start(&self, kind: ChildKind, arguments: &[String], input: String) -> Result<Child, ChildError> {
         let mut command = Command::new(&self.program);
         // What the environment says has gone into the arguments already.
         for (name, _) in std::env::vars_os() {
@@ -124,13 +124,16 @@ impl Children {
             .env(PARENT_VARIABLE, std::process::id().to_string())
             .arg(kind.command())
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
         let failed = |reason: String| ChildError::Start { command: kind.command(), reason };
         let mut process = command.spawn().map_err(|error| failed(format!("{error} ({})", self.program.display())))?;
+        let mut stdin = process.stdin.take().ok_or_else(|| failed("it has no stdin".into()))?;
+        // One that ends before it has read all says itself why; the pipe ends with it.
+        tokio::spawn(async move { stdin.write_all(input.as_bytes()).await });
         let stderr = process.stderr.take().ok_or_else(|| failed("it has no stderr".into()))?;
         let talk = Arc::new(Mutex::new(VecDeque::new()));
         let reader = tokio::spawn(read(kind, stderr, self.events.clone(), Arc::clone(&talk)));
@@ -142,10 +145,11 @@ impl Children {
         &self,
         kind: ChildKind,
         arguments: &[String],
+        input: String,
         bound: Duration,
         accepted: &[i32],
     ) -> Result<Ended, ChildError> {
-        self.start(kind, arguments)?.wait(bound, accepted).await
+        self.start(kind, arguments, input)?.wait(bound, accepted).await
     }
 }
 
@@ -291,7 +295,7 @@ mod tests {
             "echo '{\"event\":\"load\",\"elapsed_s\":1.0,\"messages\":5,\"rate_per_s\":5.0,\"errors\":0,\"outstanding\":2}' >&2\n\
              echo \"warning: $1 is slow\" >&2",
         );
-        assert_eq!(children.run(ChildKind::Load, &[], BOUND, &[0]).await, Ok(Ended::Code(0)));
+        assert_eq!(children.run(ChildKind::Load, &[], String::new(), BOUND, &[0]).await, Ok(Ended::Code(0)));
         let seen = seen.lock().unwrap();
         assert!(matches!(&seen[0], BenchEvent::Progress(Progress::Load { messages: 5, p99_us: None, .. })), "{seen:?}");
         assert!(matches!(&seen[1], BenchEvent::Talk { line, .. } if line == "warning: load is slow"), "{seen:?}");
@@ -300,17 +304,29 @@ mod tests {
     #[tokio::test]
     async fn an_exit_code_that_is_not_accepted_carries_the_last_words() {
         let (_folder, children, _) = children("echo 'error: no such topic' >&2; exit 1");
-        let error = children.run(ChildKind::Verify, &[], BOUND, &[0, 3, 4]).await.unwrap_err();
+        let error = children.run(ChildKind::Verify, &[], String::new(), BOUND, &[0, 3, 4]).await.unwrap_err();
         assert_eq!(error.to_string(), "`ackmark verify` failed (exit code 1): error: no such topic");
         let (_folder, children, _) = self::children("exit 3");
-        assert_eq!(children.run(ChildKind::Verify, &[], BOUND, &[0, 3, 4]).await, Ok(Ended::Code(3)));
+        assert_eq!(children.run(ChildKind::Verify, &[], String::new(), BOUND, &[0, 3, 4]).await, Ok(Ended::Code(3)));
+    }
+
+    #[tokio::test]
+    async fn what_a_child_is_told_reaches_it_whole_and_ends() {
+        let (folder, children, _) = children("cat > \"$(dirname \"$0\")/told\"");
+        // More than a pipe holds.
+        let input = "a value\nof two lines\0".repeat(20_000);
+        assert_eq!(children.run(ChildKind::Seal, &[], input.clone(), BOUND, &[0]).await, Ok(Ended::Code(0)));
+        assert_eq!(std::fs::read_to_string(folder.path().join("told")).unwrap(), input);
+        let (_folder, deaf, _) = self::children("exit 3");
+        assert_eq!(deaf.run(ChildKind::Verify, &[], input, BOUND, &[3]).await, Ok(Ended::Code(3)));
     }
 
     #[tokio::test]
     async fn a_child_that_takes_too_long_is_ended() {
         let (_folder, children, _) = children("exec sleep 60");
         let start = Instant::now();
-        let error = children.run(ChildKind::Seal, &[], Duration::from_millis(200), &[0]).await.unwrap_err();
+        let error =
+            children.run(ChildKind::Seal, &[], String::new(), Duration::from_millis(200), &[0]).await.unwrap_err();
         assert!(matches!(error, ChildError::TooLong { .. }), "{error}");
         assert!(start.elapsed() < Duration::from_secs(10));
     }
@@ -320,7 +336,7 @@ mod tests {
         let (folder, children, _) =
             children("trap 'touch \"$2\"; exit 130' INT\necho ready >&2\nwhile :; do sleep 0.05; done");
         let mark = folder.path().join("ended");
-        let child = children.start(ChildKind::Load, &[mark.display().to_string()]).unwrap();
+        let child = children.start(ChildKind::Load, &[mark.display().to_string()], String::new()).unwrap();
         while child.talk.lock().unwrap().is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -334,7 +350,7 @@ mod tests {
         let (folder, children, _) =
             children("trap 'touch \"$2\"; exit 130' INT\necho ready >&2\nwhile :; do sleep 0.05; done");
         let mark = folder.path().join("ended");
-        let child = children.start(ChildKind::Load, &[mark.display().to_string()]).unwrap();
+        let child = children.start(ChildKind::Load, &[mark.display().to_string()], String::new()).unwrap();
         let talk = Arc::clone(&child.talk);
         let lost = || (!talk.lock().unwrap().is_empty()).then(|| "broker 2 has ended".to_owned());
         let error = child.wait_unless(BOUND, &[0], lost).await.unwrap_err();
@@ -346,7 +362,7 @@ mod tests {
     async fn a_program_that_is_not_there_is_named() {
         let (_folder, mut children, _) = children("");
         children.program = "/no/such/program".into();
-        let error = children.run(ChildKind::Load, &[], BOUND, &[0]).await.unwrap_err();
+        let error = children.run(ChildKind::Load, &[], String::new(), BOUND, &[0]).await.unwrap_err();
         assert!(error.to_string().contains("/no/such/program"), "{error}");
     }
 }

@@ -17,7 +17,7 @@
 //! | [`rates`] | rates of open-loop phases that are derived from measured ones |
 //! | [`target`] | the Kafka under test, as little as is needed of it |
 //! | `child` | child processes of this program, bounded and stoppable |
-//! | `topics`, `load_spec`, `warm_up`, `trial` | one trial from its topic to its record |
+//! | `topics`, `load_spec`, `handover`, `warm_up`, `trial` | one trial from its topic to its record |
 //! | `steadiness`, `validity` | whether a trial's figures may be used |
 //! | [`judge`] | summaries, comparisons, claims, verdicts over trials |
 //! | [`result_folder`], [`readme`] | what is left on disk |
@@ -36,6 +36,7 @@ mod environment;
 mod error;
 pub mod event;
 pub mod guards;
+mod handover;
 pub mod judge;
 mod latencies;
 mod load_spec;
@@ -60,6 +61,7 @@ mod warnings;
 pub use child::PARENT_VARIABLE;
 pub use error::BenchError;
 pub use event::{BenchEvent, ChildKind, Events, Progress};
+pub use handover::PROPERTIES_FROM_STDIN;
 pub use options::BenchOptions;
 pub use plan::{Choices, Plan, PlannedTrial};
 pub use run::run;

@@ -16,7 +16,7 @@ use crate::{
     environment::environment,
     error::BenchError,
     event::{BenchEvent, Events},
-    judge,
+    handover, judge,
     load_spec::Common,
     options::BenchOptions,
     plan::{Plan, PlannedTrial},
@@ -24,7 +24,7 @@ use crate::{
     result_folder::ResultFolder,
     target::Target,
     topics::Topics,
-    trial::{Bed, Finished, Secrets},
+    trial::{Bed, Finished},
     warm_up::WarmUp,
     warnings,
 };
@@ -49,7 +49,7 @@ pub async fn run(
     disk.check()?;
     let environment = environment(target.java_version.clone());
     let folder = ResultFolder::create(&options.results, &environment.host, &redaction::scenario(&plan.scenario))?;
-    let secrets = Secrets::new(&target.properties)?;
+    let connection = handover::connection(&target.properties);
     let topics = Topics::new(target, &plan.scenario.topic)?;
     let children = Children { program: options.ackmark.clone(), events: events.clone(), stop: options.stop.clone() };
     let common = Common { scenario: &plan.scenario, properties: &target.properties, simulated: target.is_simulated() };
@@ -59,7 +59,7 @@ pub async fn run(
         common: &common,
         children: &children,
         topics: &topics,
-        secrets: &secrets,
+        connection: &connection,
         disk: &disk,
         folder: folder.path(),
         run: rand::random(),
@@ -150,7 +150,6 @@ impl Run<'_> {
             common: bed.common,
             children: bed.children,
             topics: bed.topics,
-            secrets: bed.secrets,
             disk: bed.disk,
             topic: bed.topic_name("warm-up"),
         };

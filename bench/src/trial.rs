@@ -12,13 +12,8 @@
 //! when it died is worth judging. So is one that was ended because a broker of ours had died. A load that the user
 //! stopped is not: the run ends there.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
-use ackmark_client::ClientProperties;
 use ackmark_schema::{
     load_spec::LoadSpec,
     manifest::MANIFEST_FILE,
@@ -33,13 +28,12 @@ use ackmark_schema::{
     units::Rate,
 };
 use jiff::Timestamp;
-use tempfile::NamedTempFile;
 
 use crate::{
     child::{Child, ChildError, Children, Ended},
     disk::Disk,
-    error::BenchError,
     event::ChildKind,
+    handover,
     load_spec::{Common, DRAIN_TIMEOUT},
     plan::{Plan, PlannedTrial},
     reports, steadiness,
@@ -57,44 +51,6 @@ const VERDICTS: [i32; 3] = [0, 3, 4];
 /// Exit codes of `ackmark seal`: closed, not closed by the deadline.
 const SEALS: [i32; 2] = [0, 4];
 
-/// Files with secrets, readable by this user only, in a folder that goes with this value.
-pub(crate) struct Secrets {
-    folder: tempfile::TempDir,
-    /// Properties for children that read or seal.
-    properties: NamedTempFile,
-}
-
-impl Secrets {
-    pub(crate) fn new(properties: &ClientProperties) -> Result<Self, BenchError> {
-        let unwritable = |path: PathBuf| move |source| BenchError::Unwritable { path, source };
-        let folder = tempfile::tempdir().map_err(unwritable(std::env::temp_dir()))?;
-        let mut file = NamedTempFile::new_in(folder.path()).map_err(unwritable(folder.path().to_owned()))?;
-        for property in properties.connection_only().iter() {
-            writeln!(file, "{}={}", property.name, property.value).map_err(unwritable(file.path().to_owned()))?;
-        }
-        Ok(Self { folder, properties: file })
-    }
-
-    /// A load spec as a file.
-    pub(crate) fn spec(&self, spec: &LoadSpec) -> Result<NamedTempFile, String> {
-        let text = serde_json::to_string(spec).map_err(|error| format!("a load spec is no JSON: {error}"))?;
-        NamedTempFile::with_suffix_in(".json", self.folder.path())
-            .and_then(|mut file| file.write_all(text.as_bytes()).map(|()| file))
-            .map_err(|error| format!("cannot write to {}: {error}", self.folder.path().display()))
-    }
-
-    fn path(&self) -> &Path {
-        self.properties.path()
-    }
-}
-
-/// The arguments of `ackmark load`. The log stays open: the seal has its own child with its own deadline.
-pub(crate) fn load_arguments(spec: &Path, out: &Path) -> Vec<String> {
-    let path = |path: &Path| path.display().to_string();
-    ["--spec".into(), path(spec), "--out".into(), path(out), "--no-seal".into(), "--progress".into(), "json".into()]
-        .into()
-}
-
 /// What trials of a run have in common.
 pub(crate) struct Bed<'a> {
     pub(crate) plan: &'a Plan,
@@ -102,7 +58,8 @@ pub(crate) struct Bed<'a> {
     pub(crate) common: &'a Common<'a>,
     pub(crate) children: &'a Children,
     pub(crate) topics: &'a Topics<'a>,
-    pub(crate) secrets: &'a Secrets,
+    /// How brokers are reached, as children are told.
+    pub(crate) connection: &'a str,
     pub(crate) disk: &'a Disk<'a>,
     /// The result folder.
     pub(crate) folder: &'a Path,
@@ -214,10 +171,10 @@ impl Bed<'_> {
     }
 
     async fn load(&self, spec: &LoadSpec, folder: &Path, work: &mut Work) -> Result<(), String> {
-        let file = self.secrets.spec(spec)?;
+        let input = handover::spec(spec)?;
         let bound = spec.warm_up.0 + spec.duration.0 + spec.drain_timeout.0 + CHILD_OVERHEAD;
         let before = (self.target.brokers_cpu)();
-        let ended = match self.children.start(ChildKind::Load, &load_arguments(file.path(), folder)) {
+        let ended = match self.children.start(ChildKind::Load, &handover::load_arguments(folder), input) {
             Ok(child) => child.wait_unless(bound, &[0], || self.target.lost()).await,
             Err(error) => Err(error),
         };
@@ -255,7 +212,9 @@ impl Bed<'_> {
             }
         }
         let arguments = self.verify_arguments(folder, &self.plan.scenario.verify, false);
-        work.interrupted = self.children.run(ChildKind::Verify, &arguments, bound, &VERDICTS).await? == Ended::Stopped;
+        work.interrupted =
+            self.children.run(ChildKind::Verify, &arguments, self.connection.to_owned(), bound, &VERDICTS).await?
+                == Ended::Stopped;
         Ok(())
     }
 
@@ -269,11 +228,11 @@ impl Bed<'_> {
             verify.quiet.to_string(),
         ]);
         let bound = verify.seal_timeout.0 + verify.quiet.0 + CHILD_OVERHEAD;
-        self.children.run(ChildKind::Seal, &arguments, bound, &SEALS).await
+        self.children.run(ChildKind::Seal, &arguments, self.connection.to_owned(), bound, &SEALS).await
     }
 
     fn follow(&self, folder: &Path, verify: &Verify) -> Result<Child, ChildError> {
-        self.children.start(ChildKind::Verify, &self.verify_arguments(folder, verify, true))
+        self.children.start(ChildKind::Verify, &self.verify_arguments(folder, verify, true), self.connection.to_owned())
     }
 
     fn verify_arguments(&self, folder: &Path, verify: &Verify, follow: bool) -> Vec<String> {
@@ -288,8 +247,7 @@ impl Bed<'_> {
     /// A load folder and how to reach its brokers.
     fn reach(&self, folder: &Path) -> Vec<String> {
         let servers = self.target.bootstrap_servers().to_owned();
-        let properties = self.secrets.path().display().to_string();
-        [folder.display().to_string(), "-b".into(), servers, "-F".into(), properties].into()
+        [folder.display().to_string(), "-b".into(), servers, format!("--{}", handover::PROPERTIES_FROM_STDIN)].into()
     }
 
     #[expect(clippy::too_many_arguments, reason = "the record's fields, each from another place")]
@@ -418,22 +376,6 @@ fn verification(report: VerifyReport) -> TrialVerification {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use ackmark_schema::properties::Origin;
-    use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn secrets_are_in_private_files_and_in_no_argument() {
-        let mut properties = ClientProperties::with_bootstrap("kafka:9092", Origin::Flag);
-        properties.set("sasl.password", "hunter2", Origin::File).set("linger.ms", "7", Origin::Flag);
-        let secrets = Secrets::new(&properties).unwrap();
-        let text = std::fs::read_to_string(secrets.path()).unwrap();
-        assert!(text.contains("sasl.password=hunter2") && !text.contains("linger.ms"), "{text}");
-        let mode = std::fs::metadata(secrets.path()).unwrap().permissions().mode();
-        assert_eq!(mode & 0o077, 0, "{mode:o}");
-        let folder = secrets.folder.path().to_owned();
-        drop(secrets);
-        assert!(!folder.exists());
-    }
 
     #[test]
     fn ledgers_go_and_reports_stay() {

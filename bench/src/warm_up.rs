@@ -11,18 +11,19 @@ use ackmark_schema::{
     profile::{self, Profile},
     report::load::{LOAD_FILE, LoadReport},
     result::WarmUpRecord,
+    scenario,
 };
 
 use crate::{
     child::{Children, Ended},
     disk::Disk,
     event::{BenchEvent, ChildKind},
+    handover,
     load_spec::{Common, DRAIN_TIMEOUT},
     plan::Plan,
     reports,
     target::Target,
     topics::Topics,
-    trial::{Secrets, load_arguments},
 };
 
 /// Most messages of an interval.
@@ -49,7 +50,6 @@ pub(crate) struct WarmUp<'a> {
     pub(crate) common: &'a Common<'a>,
     pub(crate) children: &'a Children,
     pub(crate) topics: &'a Topics<'a>,
-    pub(crate) secrets: &'a Secrets,
     pub(crate) disk: &'a Disk<'a>,
     /// Name of a topic, without the number of its load.
     pub(crate) topic: String,
@@ -66,14 +66,15 @@ impl WarmUp<'_> {
         let bounds = &self.plan.scenario.warm_up;
         let interval = interval_messages(bounds.messages_max.0);
         let mut record = WarmUpRecord { messages: 0, duration_s: 0.0, rates_per_s: Vec::new(), settled: false };
-        while !record.settled && !self.children.stopping() {
+        let intervals_max = intervals_max(bounds);
+        while !record.settled && record.rates_per_s.len() < intervals_max && !self.children.stopping() {
             let left = bounds.duration_max.0.saturating_sub(start.elapsed());
             let messages = interval.min(bounds.messages_max.0.saturating_sub(record.messages));
             if left < Duration::from_millis(100) || messages == 0 {
                 break;
             }
             let topic = format!("{}-{}", self.topic, record.rates_per_s.len());
-            let longest = left.min((bounds.duration_max.0 / INTERVALS_IN_TIME).max(INTERVAL_MIN));
+            let longest = left.min(interval_duration(bounds));
             let Some(report) = self.load(&all_acks(), &topic, messages, longest).await? else { break };
             record.messages += report.measured.delivered;
             record.rates_per_s.push(report.measured.delivered_per_s);
@@ -119,10 +120,11 @@ impl WarmUp<'_> {
     ) -> Result<Option<LoadReport>, String> {
         let folder = tempfile::tempdir().map_err(|error| format!("cannot make a temporary folder: {error}"))?;
         let out = folder.path().join("load");
-        let spec = self.secrets.spec(&self.common.warm_up(profile, topic, messages, longest))?;
+        let input = handover::spec(&self.common.warm_up(profile, topic, messages, longest))?;
         let bound = longest + DRAIN_TIMEOUT + CHILD_OVERHEAD;
-        let arguments = load_arguments(spec.path(), &out);
-        let child = self.children.start(ChildKind::Load, &arguments).map_err(|error| format!("warm-up: {error}"))?;
+        let arguments = handover::load_arguments(&out);
+        let child =
+            self.children.start(ChildKind::Load, &arguments, input).map_err(|error| format!("warm-up: {error}"))?;
         match child.wait_unless(bound, &[0], || self.target.lost()).await {
             Ok(Ended::Code(_)) => match reports::read(&out, LOAD_FILE)? {
                 Some(report) => Ok(Some(report)),
@@ -137,6 +139,29 @@ impl WarmUp<'_> {
 /// Messages of an interval of a warm-up that may send so many.
 pub(crate) fn interval_messages(messages_max: u64) -> u64 {
     messages_max.div_ceil(INTERVALS).min(INTERVAL_MESSAGES_MAX)
+}
+
+/// How long an interval may take.
+fn interval_duration(bounds: &scenario::WarmUp) -> Duration {
+    (bounds.duration_max.0 / INTERVALS_IN_TIME).max(INTERVAL_MIN)
+}
+
+/// Most intervals: each ends by its messages or by its time, and there are so many of both.
+fn intervals_max(bounds: &scenario::WarmUp) -> usize {
+    if bounds.messages_max.0 == 0 {
+        return 0;
+    }
+    let by_messages = bounds.messages_max.0.div_ceil(interval_messages(bounds.messages_max.0));
+    let by_time = bounds.duration_max.0.as_secs_f64() / interval_duration(bounds).as_secs_f64();
+    by_messages as usize + by_time.ceil() as usize
+}
+
+/// Most topics that the warm-up of a scenario makes, one at a time.
+pub(crate) fn topics_max(bounds: &scenario::WarmUp, profiles: &[Profile]) -> usize {
+    match intervals_max(bounds) {
+        0 => 0,
+        intervals => intervals + profiles.iter().filter(|profile| profile.transactions.is_some()).count(),
+    }
 }
 
 fn all_acks() -> Profile {

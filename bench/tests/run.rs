@@ -19,6 +19,7 @@ use ackmark_schema::{
     load_spec::{LoadSpec, Schedule},
     profile,
     promise::{Acks, Basis, Promise, Ruling},
+    properties::{Origin, Property},
     report::{
         CpuTime, Ending,
         load::{Counts, Generator, LoadReport, Measured, Provocations},
@@ -61,12 +62,12 @@ echo "$*" >> "$here/calls"
 case "$1" in
 load)
     if [ -e "$here/fail" ]; then echo "error: no leader for $5" >&2; exit 1; fi
-    cp "$3" "$here/last-spec.json"
+    cat > "$here/last-spec.json"
     cp "$here/template/manifest.json" "$here/template/load.json" "$here/template/timeline.json" "$5"
     touch "$5/p0-i0.ledger"
     if [ -e "$here/slow" ]; then trap 'exit 130' INT; touch "$here/waiting"; while :; do sleep 0.05; done; fi
     ;;
-seal) touch "$2/seal.json" ;;
+seal) cat > "$here/last-properties.json"; touch "$2/seal.json" ;;
 verify)
     case "$*" in *--follow*) while [ ! -e "$2/seal.json" ]; do sleep 0.02; done ;; esac
     cp "$here/template/verify.json" "$2"
@@ -347,6 +348,29 @@ async fn a_stop_ends_the_child_and_the_run_and_leaves_what_was_measured() {
     assert!(result.trials[0].load.is_some(), "what was measured is there");
     assert!(result.trials[0].verification.is_none(), "and what was not verified is not claimed");
     assert_eq!(bench.stored().1, result);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_told_over_pipes_and_in_no_argument_or_file() {
+    let pem = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n";
+    let bench = Bench::new(Verdict::HeldUnprovoked);
+    let mut properties = ClientProperties::new();
+    properties.set("ssl.key.pem", pem, Origin::File);
+    let target = Target::new(&bench.cluster, &properties).unwrap();
+    run(&bench.plan, &target, &bench.options(), bench.events()).await.unwrap();
+    let told = |name: &str| fs::read_to_string(bench.path(name)).unwrap();
+    let spec: LoadSpec = text::from_json("spec", &told("last-spec.json")).unwrap();
+    let reached: Vec<Property> = serde_json::from_str(&told("last-properties.json")).unwrap();
+    for properties in [&spec.properties, &reached] {
+        assert!(properties.iter().any(|property| property.name == "ssl.key.pem" && property.value == pem));
+    }
+    for call in bench.calls() {
+        let beside = call.split(' ').filter(|word| Path::new(word).is_file());
+        assert_eq!(beside.count(), 0, "no file but the folder: {call}");
+        assert!(!call.contains("hunter2"), "{call}");
+    }
+    let (folder, _) = bench.stored();
+    assert!(!fs::read_to_string(folder.join(RESULT_FILE)).unwrap().contains("hunter2"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,8 +5,12 @@
 
 use std::path::PathBuf;
 
+use ackmark_bench::PROPERTIES_FROM_STDIN;
 use ackmark_client::{ClientError, ClientProperties};
-use ackmark_schema::properties::Origin;
+use ackmark_schema::{
+    properties::{Origin, Property},
+    text,
+};
 use clap::Args;
 
 use crate::{files, problem::Problem};
@@ -42,6 +46,9 @@ pub(crate) struct Properties {
     /// A file of client properties, a key=value per line
     #[arg(short = 'F', long = "command-config", value_name = "FILE", env = COMMAND_CONFIG, hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
+    /// Properties as JSON on stdin: how a bench tells its children.
+    #[arg(long = PROPERTIES_FROM_STDIN, hide = true)]
+    pub(crate) from_stdin: bool,
 }
 
 /// Reads `key=value`.
@@ -66,6 +73,9 @@ impl Properties {
 
     fn resolve_from(&self, environment: impl Iterator<Item = (String, String)>) -> Result<ClientProperties, Problem> {
         let mut properties = ClientProperties::new();
+        if self.from_stdin {
+            add_json(&mut properties, &files::read_stdin("client properties")?)?;
+        }
         if let Some(path) = &self.config {
             let text = files::read("client properties file", path)?;
             properties
@@ -83,6 +93,14 @@ impl Properties {
         properties.check().map_err(|error| Problem::refused(&error))?;
         Ok(properties)
     }
+}
+
+/// Adds properties from an array of them.
+fn add_json(properties: &mut ClientProperties, json: &str) -> Result<(), Problem> {
+    for property in text::from_json::<Vec<Property>>("stdin", json)? {
+        properties.set(&property.name, &property.value, property.origin);
+    }
+    Ok(())
 }
 
 impl Servers {
@@ -144,14 +162,28 @@ mod tests {
     fn a_flag_beats_the_environment_which_beats_the_file() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         writeln!(file, "# comment\nlinger.ms=1\nacks=1\nbatch.size=1000").unwrap();
-        let arguments =
-            Properties { properties: vec![("acks".into(), "all".into())], config: Some(file.path().to_owned()) };
+        let arguments = Properties {
+            properties: vec![("acks".into(), "all".into())],
+            config: Some(file.path().to_owned()),
+            from_stdin: false,
+        };
         let environment = environment(&[("ACKMARK_X_LINGER_MS", "2"), ("ACKMARK_X_ACKS", "0"), ("PATH", "x")]);
         let resolved = arguments.resolve_from(environment).unwrap();
         let found = |name: &str| resolved.get(name).map(|found| (found.value.clone(), found.origin)).unwrap();
         assert_eq!(found("acks"), ("all".into(), Origin::Flag));
         assert_eq!(found("linger.ms"), ("2".into(), Origin::Environment));
         assert_eq!(found("batch.size"), ("1000".into(), Origin::File));
+    }
+
+    #[test]
+    fn a_value_of_several_lines_comes_as_json() {
+        let mut properties = ClientProperties::new();
+        add_json(&mut properties, r#"[{"name":"ssl.key.pem","value":"-----BEGIN\nkey\nEND-----\n","origin":"file"}]"#)
+            .unwrap();
+        let found = properties.get("ssl.key.pem").unwrap();
+        assert_eq!((found.value.as_str(), found.origin), ("-----BEGIN\nkey\nEND-----\n", Origin::File));
+        properties.check().unwrap();
+        assert!(add_json(&mut properties, "ssl.key.pem=key").is_err());
     }
 
     #[test]
@@ -165,7 +197,8 @@ mod tests {
 
     #[test]
     fn an_unknown_property_is_bad_input() {
-        let arguments = Properties { properties: vec![("linger.mss".into(), "1".into())], config: None };
+        let arguments =
+            Properties { properties: vec![("linger.mss".into(), "1".into())], config: None, from_stdin: false };
         let problem = arguments.resolve_from(environment(&[])).unwrap_err();
         assert!(problem.message.contains("linger.ms"), "{problem:?}");
         assert_eq!(problem.exit, crate::exit::Exit::Usage);

@@ -38,7 +38,7 @@ Examples:
 then
   ackmark verify run1 -b localhost:9092")]
 pub(crate) struct Arguments {
-    /// A run as a file (see `ackmark schema load-spec`); the flags below stand for such a file
+    /// A run as a file (see `ackmark schema load-spec`), or - for stdin; the flags below stand for such a file
     #[arg(long, value_name = "FILE", conflicts_with = "flags")]
     pub(crate) spec: Option<PathBuf>,
     #[command(flatten)]
@@ -134,8 +134,12 @@ impl ackmark_loadgen::Progress for Teller {
 
 /// The spec of a file. Secrets, which it does not hold, come from `-F`.
 fn from_file(path: &Path, arguments: &Arguments) -> Result<(LoadSpec, ClientProperties), Problem> {
-    let name = path.display().to_string();
-    let mut spec: LoadSpec = text::from_json(&name, &files::read("load spec", path)?)?;
+    let (name, text) = if path == Path::new("-") {
+        ("stdin".to_owned(), files::read_stdin("load spec")?)
+    } else {
+        (path.display().to_string(), files::read("load spec", path)?)
+    };
+    let mut spec: LoadSpec = text::from_json(&name, &text)?;
     spec.check().map_err(|problem| Problem::usage(format!("{name}: {problem}")))?;
     let secrets = arguments.properties.resolve()?;
     for property in secrets.iter() {
