@@ -197,7 +197,6 @@ impl<'r> Sink<'r> {
         }
         record_ns(&mut latencies.intended, latency_ns);
         record_ns(&mut latencies.send, now_ns.saturating_sub(stamp.sent_ns));
-        record_ns(&mut latencies.lag, stamp.sent_ns.saturating_sub(stamp.intended_ns));
     }
 
     fn account_run(&mut self, run: &Run) {
@@ -241,6 +240,7 @@ impl<'r> Sink<'r> {
             self.found.after_warm_up += delivered;
         }
         self.found.last_report_ns = now_ns;
+        self.parts.flow.last_report_ns.store(now_ns, Ordering::Relaxed);
         if let Some(stamps) = &self.parts.stamps {
             stamps.publish();
         }

@@ -82,6 +82,9 @@ pub(crate) struct Flow {
     pub(crate) reported: Tally,
     /// Reported without an error. Written by the delivery thread.
     pub(crate) delivered: Tally,
+    /// When the last event with reports came, nanoseconds from the start. Written by the delivery thread, before
+    /// it publishes what the event brought.
+    pub(crate) last_report_ns: AtomicU64,
     /// How often the queue was full. Written by the sender.
     pub(crate) queue_full: AtomicU64,
     /// When the sender ended, nanoseconds from the start plus one; 0 while it sends.

@@ -33,24 +33,19 @@ pub(crate) struct Latencies {
     pub(crate) intended: Histogram<u64>,
     /// From the actual send, measured messages.
     pub(crate) send: Histogram<u64>,
-    /// Actual send minus intended, measured messages.
-    pub(crate) lag: Histogram<u64>,
 }
 
 impl Latencies {
     /// Empty ones.
     pub(crate) fn new() -> Self {
-        Self { warm_up: histogram(), intended: histogram(), send: histogram(), lag: histogram() }
+        Self { warm_up: histogram(), intended: histogram(), send: histogram() }
     }
 
     /// Adds another second's or producer's.
     pub(crate) fn add(&mut self, other: &Self) {
-        for (to, from) in [
-            (&mut self.warm_up, &other.warm_up),
-            (&mut self.intended, &other.intended),
-            (&mut self.send, &other.send),
-            (&mut self.lag, &other.lag),
-        ] {
+        for (to, from) in
+            [(&mut self.warm_up, &other.warm_up), (&mut self.intended, &other.intended), (&mut self.send, &other.send)]
+        {
             if !from.is_empty() {
                 add(to, from);
             }
@@ -59,7 +54,7 @@ impl Latencies {
 
     /// Empties them.
     pub(crate) fn clear(&mut self) {
-        for histogram in [&mut self.warm_up, &mut self.intended, &mut self.send, &mut self.lag] {
+        for histogram in [&mut self.warm_up, &mut self.intended, &mut self.send] {
             if !histogram.is_empty() {
                 histogram.reset();
             }

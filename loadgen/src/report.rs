@@ -2,6 +2,7 @@
 
 use ackmark_client::librdkafka_version;
 use ackmark_schema::{
+    latency::LatencySummary,
     load_spec::{LoadSpec, Schedule},
     promise::{Acks, Promise},
     properties::{Property, REDACTED, is_secret},
@@ -77,8 +78,7 @@ pub(crate) fn assemble(facts: RunFacts<'_>, findings: &Findings) -> LoadReport {
         provocations: provocations(findings, &tallies, facts.leader_changes),
         errors: errors(&findings.delivered),
         generator: Generator {
-            // Of delivered messages only.
-            schedule_lag: summary(&findings.latencies.lag, findings.latencies.lag.len()),
+            schedule_lag: lag(&findings.sent),
             queue_full: facts.queue_full,
             outstanding_max: facts.outstanding_max,
             clock_step_us: facts.clock_step_ns / 1_000,
@@ -118,6 +118,14 @@ fn counts(sent: impl Iterator<Item = Amount>, found: impl Iterator<Item = Counts
     // A thread that panicked may have counted less than the other one.
     sum.open = sum.sent.saturating_sub(sum.acknowledged + sum.failed + sum.indeterminate);
     sum
+}
+
+/// The generators' own lateness, in an open loop.
+fn lag(sent: &[Sent]) -> Option<LatencySummary> {
+    let mut lags = sent.iter().filter_map(|sent| sent.lag.as_ref());
+    let mut sum = lags.next()?.clone();
+    lags.for_each(|lag| latency::add(&mut sum, lag));
+    Some(latency_summary(&sum, sum.len()))
 }
 
 fn measured(facts: &RunFacts<'_>, findings: &Findings, tallies: &[&TransactionTally]) -> Measured {
@@ -235,6 +243,7 @@ mod tests {
             measured: Amount::default(),
             ended_ns: 0,
             outstanding: 0,
+            lag: None,
             transactions: None,
         };
         (sent, Delivered { refused, rejected_by_broker: 2, statistics, ..Delivered::default() })

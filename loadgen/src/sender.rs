@@ -5,6 +5,11 @@
 //! outstanding allows and then waits for reports; an open loop sleeps until the next intended time, never
 //! skips a message, and wakes at most every 100 µs, so it does not keep a processor busy that the brokers
 //! may share.
+//!
+//! An open loop records its own lateness: how long after a message was due *and* the sender was free it was sent.
+//! The sender is not free while it waits for reports, because as much is outstanding as may be or the client's
+//! queue is full (until the report comes), and while a transaction ends. That lateness is Kafka's doing and
+//! stands in the latency. Limit: a delivery thread that takes reports late looks like Kafka.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -14,12 +19,14 @@ use std::{
 use ackmark_client::{ErrorCode, MessageBatch};
 use ackmark_ledger::{LedgerError, SendLedger};
 use ackmark_schema::record::Header;
+use hdrhistogram::Histogram;
 
 use crate::{
     assign::{Assignment, Group},
     clock::{Clock, wake_promptly},
     flow::{Amount, Flow, Halt},
     keys::KeySource,
+    latency::{histogram, record_ns},
     opaque,
     outlet::{Outlet, WAIT},
     payload::Pool,
@@ -139,6 +146,8 @@ pub(crate) struct Sent {
     pub(crate) ended_ns: u64,
     /// Messages outstanding at that time.
     pub(crate) outstanding: u64,
+    /// The generator's own lateness, measured messages; in an open loop.
+    pub(crate) lag: Option<Histogram<u64>>,
     /// Its transactions.
     pub(crate) transactions: Option<TransactionTally>,
 }
@@ -174,6 +183,7 @@ impl<'r> Sender<'r> {
             measured: line.measured,
             ended_ns,
             outstanding,
+            lag: line.lag,
             transactions: line.parts.transactions.map(Transactions::into_tally),
         }
     }
@@ -199,6 +209,12 @@ struct Line<'r> {
     /// Messages that the partition has had in this turn.
     in_turn: u64,
     measuring: bool,
+    /// Whether what is due has to wait for reports.
+    held: bool,
+    /// Since when the sender has been free, nanoseconds from the start.
+    free_ns: u64,
+    /// The generator's own lateness.
+    lag: Option<Histogram<u64>>,
     sent: Amount,
     measured: Amount,
 }
@@ -217,6 +233,9 @@ impl<'r> Line<'r> {
             turn: parts.number % parts.partitions,
             in_turn: 0,
             measuring: false,
+            held: false,
+            free_ns: 0,
+            lag: parts.stamps.is_some().then(histogram),
             sent: Amount::default(),
             measured: Amount::default(),
             parts,
@@ -272,24 +291,47 @@ impl<'r> Line<'r> {
                 self.begin_measuring()?;
                 continue;
             }
-            let most = self.room().min(self.chunk_room());
-            if most == 0 {
+            let (room, chunk_room) = (self.room(), self.chunk_room());
+            if room == 0 {
                 self.wait_for_room();
+                self.held = true;
                 continue;
             }
+            if std::mem::take(&mut self.held) {
+                self.free_since_report();
+            }
             let border_ns = if self.measuring { end_ns } else { warm_up_ns };
-            schedule.take_due(now_ns, border_ns, most as usize, &mut self.intended);
+            schedule.take_due(now_ns, border_ns, room.min(chunk_room) as usize, &mut self.intended);
             let due = self.intended.len() as u64;
             let claimed = if self.measuring { self.parts.window.claim(due) } else { due };
             self.intended.truncate(claimed as usize);
             if claimed > 0 {
+                self.record_lag(now_ns);
+                let queue_full = self.parts.flow.queue_full.load(Ordering::Relaxed);
                 self.send_chunk(now_ns)?;
+                if self.parts.flow.queue_full.load(Ordering::Relaxed) > queue_full {
+                    self.free_since_report();
+                }
+                self.held = room < chunk_room && schedule.next_ns() <= now_ns;
             }
             if claimed < due {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// The last report made room.
+    fn free_since_report(&mut self) {
+        self.free_ns = self.parts.flow.last_report_ns.load(Ordering::Relaxed).max(self.free_ns);
+    }
+
+    /// Records how late the chunk is by the generator's own doing.
+    fn record_lag(&mut self, now_ns: u64) {
+        let Some(lag) = self.lag.as_mut().filter(|_| self.measuring) else { return };
+        for intended_ns in &self.intended {
+            record_ns(lag, now_ns.saturating_sub(self.free_ns.max(*intended_ns)));
+        }
     }
 
     /// Sleeps until the next message or the end of the open transaction.
@@ -351,7 +393,10 @@ impl<'r> Line<'r> {
 
     fn end_transaction(&mut self) -> Result<(), TransactionsEnd> {
         let measured = self.measuring;
-        self.parts.transactions.as_mut().map_or(Ok(()), |transactions| transactions.end(measured))
+        let Some(transactions) = &mut self.parts.transactions else { return Ok(()) };
+        transactions.end(measured)?;
+        self.free_ns = self.parts.clock.now_ns();
+        Ok(())
     }
 
     /// Sends the messages whose intended times are at hand. When the client refuses some of them, the open

@@ -211,9 +211,12 @@ pub enum ErrorOutcome {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Generator {
-    /// Actual send minus intended (open loop only).
+    /// How late the generator itself was (open loop only): the send minus the moment from which the message was due
+    /// and the sender free. It is not free while it waits for room or a transaction ends: that lateness is Kafka's,
+    /// and the difference of `latency_intended` and `latency_send`.
     pub schedule_lag: Option<LatencySummary>,
-    /// How often the queue was full; expected in a `max` phase, a warning in an open loop.
+    /// How often the queue was full, warm-up and drain included; expected in a `max` phase, a warning in an open
+    /// loop.
     pub queue_full: u64,
     /// Most messages outstanding, sampled once per second and at the end of sending.
     pub outstanding_max: u64,
