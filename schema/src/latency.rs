@@ -59,7 +59,10 @@ impl LatencySummary {
         }
     }
 
-    /// The largest latency; or why it is not known, to read; or neither, when nothing was sent.
+    /// The largest latency; nothing where nothing was sent.
+    ///
+    /// # Errors
+    /// It is not known, since not all was delivered: the text says how much, to read.
     pub fn largest(&self) -> Result<Option<u64>, String> {
         self.undelivered().map_or(Ok(self.max_us), Err)
     }
