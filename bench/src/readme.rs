@@ -158,7 +158,8 @@ fn throughput(text: &mut String, phase: &str, summaries: &[&Summary]) {
     }
     line!(
         text,
-        "\nMedian of the trials, in brackets its interval (95 % or more); `n/a` where too few trials carry it.\n"
+        "\nMedian of the trials, in brackets its interval (95 % or more); `n/a` where too few trials carry it. Brokers' CPU is \
+         that of all local brokers and the controller, over warm-up and measured part.\n"
     );
 }
 
@@ -193,7 +194,10 @@ fn latency(text: &mut String, result: &RunResult, phase: &str, summaries: &[&Sum
     line!(
         text,
         "\nPercentiles are ranks over all messages sent: one above the share that was delivered has no value, nor has one \
-         that too few messages carry (it says how many it needs).\n"
+         that too few messages carry (it says how many it needs). Their intervals in `{RESULT_FILE}` take the messages of a \
+         trial to be independent of each other, which they are not: another trial may lie further away. Brokers' CPU of \
+         this phase, there too, is that of all local brokers and the controller, and holds what the live reader's fetches \
+         cost them.\n"
     );
 }
 
@@ -334,6 +338,9 @@ mod tests {
         let row = "| at-most-once (not acknowledged) | 25.0 | 49.5 | 50.0 | n/a (needs 36,887) | 50.0 | n/a | 2 (1 left out) |";
         assert!(text.contains(row), "{text}");
         assert!(text.contains("(phase rate, 1,000 messages/s)"), "{text}");
+        for limit in ["messages of a trial to be independent", "the controller, and holds what the live reader's fetches"] {
+            assert!(text.contains(limit), "{limit}: {text}");
+        }
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub struct LatencySummary {
 }
 
 /// One percentile.
+///
+/// Its interval tells what the number of messages alone leaves open: it treats the messages of a trial as independent of
+/// each other. They are not, as messages share batches, pauses of a broker and the state of the machine: the interval is
+/// too narrow for how far another trial may lie.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Percentile {
@@ -33,9 +37,9 @@ pub struct Percentile {
     /// Its value; absent when fewer than `needs` were sent, or when it or its interval reaches above the delivered
     /// share.
     pub value_us: Option<u64>,
-    /// Lower end of the 95 % order-statistic interval.
+    /// Lower end of the 95 % order-statistic interval over messages that are taken to be independent.
     pub low_us: Option<u64>,
-    /// Upper end of the 95 % order-statistic interval.
+    /// Upper end of the 95 % order-statistic interval over messages that are taken to be independent.
     pub high_us: Option<u64>,
     /// Messages that the percentile and its interval need.
     pub needs: u64,

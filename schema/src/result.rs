@@ -255,8 +255,8 @@ pub struct TrialLoad {
     pub provocations: Provocations,
     /// How the generator kept up.
     pub generator: Generator,
-    /// CPU time of all local brokers and the controller over the whole load (warm-up included);
-    /// absent where they are not ours.
+    /// CPU time of all local brokers and the controller over the whole load (warm-up included). In an open loop a
+    /// live reader fetches meanwhile, and the brokers' work for it is in here too. Absent where they are not ours.
     pub brokers_cpu: Option<CpuTime>,
 }
 
@@ -322,7 +322,8 @@ pub struct Summary {
     pub delivered_bytes_per_s: Option<Estimate>,
     /// Client CPU seconds per million delivered messages.
     pub client_cpu_s_per_million: Option<Estimate>,
-    /// CPU seconds of all local brokers per million delivered messages.
+    /// CPU seconds of all local brokers and the controller per million messages sent, warm-up included; in an open loop
+    /// with the live reader's fetches.
     pub brokers_cpu_s_per_million: Option<Estimate>,
     /// Merged over trials (open loop).
     pub latency_intended: Option<LatencySummary>,
