@@ -338,7 +338,9 @@ mod tests {
         let row = "| at-most-once (not acknowledged) | 25.0 | 49.5 | 50.0 | n/a (needs 36,887) | 50.0 | n/a | 2 (1 left out) |";
         assert!(text.contains(row), "{text}");
         assert!(text.contains("(phase rate, 1,000 messages/s)"), "{text}");
-        for limit in ["messages of a trial to be independent", "the controller, and holds what the live reader's fetches"] {
+        for limit in
+            ["messages of a trial to be independent", "the controller, and holds what the live reader's fetches"]
+        {
             assert!(text.contains(limit), "{limit}: {text}");
         }
     }
