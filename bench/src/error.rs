@@ -1,6 +1,6 @@
 //! What ends a run, or keeps it from starting.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ackmark_client::ClientError;
 use ackmark_cluster::ClusterError;
@@ -75,6 +75,20 @@ pub enum BenchError {
         /// Why.
         source: std::io::Error,
     },
+    /// A result that can no longer be written: the disk has filled up, or the folder has gone.
+    #[error(
+        "cannot write to {}: {source}, so the run was ended; what was measured before is in {}: free space there for the next",
+        path.display(),
+        folder.display()
+    )]
+    Unkept {
+        /// What could not be written.
+        path: PathBuf,
+        /// The result folder.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A cluster with fewer brokers than replicas.
     #[error(
         "the scenario asks for {wanted} replicas and the cluster has {found} broker(s): set topic.replication-factor (and \
@@ -100,4 +114,14 @@ pub enum BenchError {
         /// The error.
         message: String,
     },
+}
+
+impl BenchError {
+    /// The error once load has begun, when what is in the result folder stays.
+    pub(crate) fn during_run(self, folder: &Path) -> Self {
+        match self {
+            Self::Unwritable { path, source } => Self::Unkept { path, folder: folder.to_owned(), source },
+            error => error,
+        }
+    }
 }

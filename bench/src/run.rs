@@ -70,9 +70,7 @@ pub async fn run(
     let mut run = Run { bed, folder: &folder, result, remarks: Vec::new(), events };
     run.save()?;
     run.tell(BenchEvent::Ready { folder: run.folder.path().to_owned(), trials: plan.trials.len() as u32 });
-    run.warm_up().await?;
-    run.trials().await?;
-    run.end()
+    run.measure().await.map_err(|error| error.during_run(folder.path()))
 }
 
 fn check(plan: &Plan, target: &Target<'_>, options: &BenchOptions) -> Result<(), BenchError> {
@@ -140,6 +138,12 @@ struct Run<'a> {
 impl Run<'_> {
     fn tell(&self, event: BenchEvent) {
         (self.events)(event);
+    }
+
+    async fn measure(mut self) -> Result<RunResult, BenchError> {
+        self.warm_up().await?;
+        self.trials().await?;
+        self.end()
     }
 
     async fn warm_up(&mut self) -> Result<(), BenchError> {

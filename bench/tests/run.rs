@@ -55,7 +55,7 @@ load = { rate = { share = 0.5 } }
 "#;
 
 /// Writes what is in the template folder, and every call to `calls`. A file `fail` makes loads fail, a file
-/// `slow` makes them wait for SIGINT.
+/// `slow` makes them wait for SIGINT, a file `block` makes the first write of the result after the second load fail.
 const CHILD: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 echo "$*" >> "$here/calls"
@@ -65,6 +65,9 @@ load)
     cat > "$here/last-spec.json"
     cp "$here/template/manifest.json" "$here/template/load.json" "$here/template/timeline.json" "$5"
     touch "$5/p0-i0.ledger"
+    if [ -e "$here/block" ] && [ "$(grep -c ^load "$here/calls")" = 2 ]; then
+        rm "$5/../../README.md"; mkdir -p "$5/../../README.md/in-the-way"
+    fi
     if [ -e "$here/slow" ]; then trap 'exit 130' INT; touch "$here/waiting"; while :; do sleep 0.05; done; fi
     ;;
 seal) cat > "$here/last-properties.json"; touch "$2/seal.json" ;;
@@ -348,6 +351,21 @@ async fn a_stop_ends_the_child_and_the_run_and_leaves_what_was_measured() {
     assert!(result.trials[0].load.is_some(), "what was measured is there");
     assert!(result.trials[0].verification.is_none(), "and what was not verified is not claimed");
     assert_eq!(bench.stored().1, result);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_can_no_longer_be_written_ends_the_run_and_what_is_there_stays() {
+    let bench = Bench::new(Verdict::HeldUnprovoked);
+    fs::write(bench.path("block"), "").unwrap();
+    let error = bench.run().await.unwrap_err();
+    assert!(matches!(error, BenchError::Unkept { .. }), "{error}");
+    let (folder, stored) = bench.stored();
+    let (said, path) = (error.to_string(), folder.join("README.md"));
+    assert!(said.contains(&format!("cannot write to {}", path.display())) && said.contains("free space"), "{said}");
+    assert!(said.contains(&format!("what was measured before is in {}:", folder.display())), "{said}");
+    assert_eq!(stored.ending, Ending::Interrupted);
+    assert!(stored.trials[0].verification.is_some(), "{stored:?}");
+    assert_eq!(bench.calls().iter().filter(|call| call.starts_with("load")).count(), 2, "nothing more is sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -255,6 +255,24 @@ impl Source {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_disk_that_fills_up_is_bad_input_only_before_the_load() {
+        let source = || io::Error::from(io::ErrorKind::StorageFull);
+        let before = problem(&BenchError::Unwritable { path: "results".into(), source: source() });
+        assert_eq!(before.exit, Exit::Usage);
+        let (path, folder) = ("results/a/result.json".into(), "results/a".into());
+        let during = problem(&BenchError::Unkept { path, folder, source: source() });
+        assert_eq!(during.exit, Exit::Runtime);
+        assert!(during.message.contains("what was measured before is in results/a"), "{during:?}");
+    }
+}
+
 /// Whether these brokers are those of the kept local cluster.
 fn is_kept(servers: &str, home: Option<&Path>) -> Result<bool, Problem> {
     let kept = kept::status(home).map_err(|error| cluster::problem(&error))?;
@@ -267,7 +285,7 @@ fn problem(error: &BenchError) -> Problem {
     match error {
         BenchError::Client(error) => connection::problem(error),
         BenchError::Guard(error) => cluster::problem(error),
-        BenchError::Child(_) | BenchError::KeepsFailing { .. } => Problem::failed(error),
+        BenchError::Child(_) | BenchError::KeepsFailing { .. } | BenchError::Unkept { .. } => Problem::failed(error),
         _ => Problem::refused(error),
     }
 }
