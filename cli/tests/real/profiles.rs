@@ -5,6 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use ackmark_schema::{
     export,
+    latency::LatencySummary,
     report::{
         load::LOAD_FILE,
         seal::SEAL_FILE,
@@ -18,15 +19,13 @@ use crate::{kafka::Kafka, trial};
 
 const MESSAGES: u64 = 20_000;
 
-/// One test per profile.
+/// One test per profile, and an open loop in transactions.
 pub(crate) fn trials(kafka: &Arc<Kafka>) -> Vec<Trial> {
-    ackmark_schema::profile::built_in()
-        .into_iter()
-        .map(|profile| {
-            let name = format!("profile::{}_is_held", profile.name.replace('-', "_"));
-            trial(kafka, name, move |kafka| held(kafka, &profile.name))
-        })
-        .collect()
+    let each = ackmark_schema::profile::built_in().into_iter().map(|profile| {
+        let name = format!("profiles::{}_is_held", profile.name.replace('-', "_"));
+        trial(kafka, name, move |kafka| held(kafka, &profile.name))
+    });
+    each.chain([trial(kafka, "profiles::commits_of_an_open_loop_are_in_its_latency_only", open_loop)]).collect()
 }
 
 fn held(kafka: &Kafka, profile: &str) {
@@ -58,6 +57,23 @@ fn held(kafka: &Kafka, profile: &str) {
         assert_eq!(report.transactions.as_ref().unwrap().committed, verdict.ledger.committed_transactions);
     }
     follows_its_schema(&folder);
+}
+
+/// While a transaction ends nothing can be sent: that is latency, and no lateness of the generator.
+fn open_loop(kafka: &Kafka) {
+    let flags = ["--profile", "transactional", "--size", "200B", "--producers", "2"];
+    let times = ["--rate", "2k/s", "--warm-up", "1s", "--duration", "3s", "--transaction-duration", "50ms"];
+    let load = kafka.load(&[&flags[..], &times].concat());
+    let report = &load.report;
+    assert_eq!((report.measured.counts.sent, report.measured.delivered), (6_000, 6_000));
+    let p90 = |summary: &Option<LatencySummary>| summary.as_ref().unwrap().at(90.0).unwrap().value_us.unwrap();
+    let (intended, send) = (p90(&report.latency_intended), p90(&report.latency_send));
+    let lag = p90(&report.generator.schedule_lag);
+    assert!(intended > send, "some messages waited for a commit: {intended} {send}");
+    assert!(lag < intended / 2, "{lag} {intended} {send}");
+    assert_eq!(report.generator.schedule_lag.as_ref().unwrap().count, 6_000);
+    let (run, _) = kafka.verify(&load.folder());
+    run.exits(0);
 }
 
 /// Every report of a load folder validates against its committed schema.
