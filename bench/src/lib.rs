@@ -18,6 +18,7 @@
 //! | [`target`] | the Kafka under test, as little as is needed of it |
 //! | `child` | child processes of this program, bounded and stoppable |
 //! | `topics`, `load_spec`, `handover`, `warm_up`, `trial` | one trial from its topic to its record |
+//! | `evidence` | topics that stay where a verdict leaves a doubt |
 //! | `steadiness`, `validity` | whether a trial's figures may be used |
 //! | [`judge`] | summaries, comparisons, claims, verdicts over trials |
 //! | [`result_folder`], [`readme`] | what is left on disk |
@@ -35,6 +36,7 @@ mod disk;
 mod environment;
 mod error;
 pub mod event;
+mod evidence;
 pub mod guards;
 mod handover;
 pub mod judge;

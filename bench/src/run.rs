@@ -16,6 +16,7 @@ use crate::{
     environment::environment,
     error::BenchError,
     event::{BenchEvent, Events},
+    evidence::Evidence,
     handover, judge,
     load_spec::Common,
     options::BenchOptions,
@@ -59,6 +60,7 @@ pub async fn run(
         common: &common,
         children: &children,
         topics: &topics,
+        evidence: Evidence::default(),
         connection: &connection,
         disk: &disk,
         folder: folder.path(),
@@ -231,9 +233,8 @@ impl Run<'_> {
         if let Some(report) = &finished.report {
             describe(&mut self.result.profiles, profile, report);
         }
-        for remark in finished.remarks {
-            let what = format!("trial {} ({}): {remark}", planned.index, profile.name);
-            self.remark(what, "its other figures and its verdict stand");
+        for Warning { what, cure } in finished.remarks {
+            self.remark(format!("trial {} ({}): {what}", planned.index, profile.name), &cure);
         }
         self.result.trials.push(finished.trial);
     }

@@ -4,6 +4,8 @@
 //! max:   create ─► load ─► seal ─► verify ─► delete
 //! rate:  create ─► verify --follow ┬─► load ─► seal ─┬─► (its end) ─► delete
 //! ```
+//! A topic whose log is evidence is not deleted (see `evidence`).
+//!
 //! After a `max` load the log is read when the load has ended, so that reading does not steal from the
 //! figure. A follower that fails is replaced by an accounting afterwards: the verdict does not depend on it,
 //! only the live latency does.
@@ -23,7 +25,7 @@ use ackmark_schema::{
         timeline::{TIMELINE_FILE, Timeline},
         verify::{VERIFY_FILE, Verdict, VerifyReport},
     },
-    result::{EndToEnd, Steadiness, Trial, TrialFinding, TrialLoad, TrialVerification},
+    result::{EndToEnd, Steadiness, Trial, TrialFinding, TrialLoad, TrialVerification, Warning},
     scenario::{Load, Verify},
     units::Rate,
 };
@@ -33,6 +35,7 @@ use crate::{
     child::{Child, ChildError, Children, Ended},
     disk::Disk,
     event::ChildKind,
+    evidence::{Evidence, Fate},
     handover,
     load_spec::{Common, DRAIN_TIMEOUT},
     plan::{Plan, PlannedTrial},
@@ -58,6 +61,7 @@ pub(crate) struct Bed<'a> {
     pub(crate) common: &'a Common<'a>,
     pub(crate) children: &'a Children,
     pub(crate) topics: &'a Topics<'a>,
+    pub(crate) evidence: Evidence,
     /// How brokers are reached, as children are told.
     pub(crate) connection: &'a str,
     pub(crate) disk: &'a Disk<'a>,
@@ -75,7 +79,7 @@ pub(crate) struct Finished {
     /// The load's report, for what the result says of the profile.
     pub(crate) report: Option<LoadReport>,
     /// What did not spoil the trial but should be known.
-    pub(crate) remarks: Vec<String>,
+    pub(crate) remarks: Vec<Warning>,
 }
 
 /// Where a trial's work stands.
@@ -84,7 +88,14 @@ struct Work {
     error: Option<String>,
     interrupted: bool,
     brokers_cpu: Option<CpuTime>,
-    remarks: Vec<String>,
+    remarks: Vec<Warning>,
+}
+
+impl Work {
+    /// Notes what did not spoil the trial.
+    fn remark(&mut self, what: String) {
+        self.remarks.push(Warning { what, cure: "its other figures and its verdict stand".to_owned() });
+    }
 }
 
 impl Bed<'_> {
@@ -117,7 +128,7 @@ impl Bed<'_> {
         self.record(planned, rate, started, topic, name, &folder, work)
     }
 
-    /// Makes folder and topic, does the work, deletes the topic.
+    /// Makes folder and topic, does the work, deletes the topic unless its log is evidence.
     async fn on_topic(
         &self,
         planned: &PlannedTrial,
@@ -130,12 +141,29 @@ impl Bed<'_> {
         self.disk.wait_for_room(self.children).await?;
         self.topics.create(topic).await?;
         self.work(planned, rate, topic, folder, work).await;
-        if !self.keep_topics
-            && let Err(error) = self.topics.delete(topic).await
-        {
-            work.remarks.push(format!("topic {topic} could not be deleted: {error}"));
+        if !self.keep_topics && !self.is_evidence(topic, folder, work) {
+            let deleted = self.topics.delete(topic).await;
+            deleted.unwrap_or_else(|error| work.remark(format!("topic {topic} could not be deleted: {error}")));
         }
         Ok(())
+    }
+
+    /// Whether a topic stays, as its log may be looked at again; says so.
+    fn is_evidence(&self, topic: &str, folder: &Path, work: &mut Work) -> bool {
+        if work.interrupted || !self.plan.scenario.verify.enabled || !folder.join(MANIFEST_FILE).exists() {
+            return false;
+        }
+        match self.evidence.fate(topic, folder, self.target.bootstrap_servers(), self.target.facts.provider) {
+            Fate::Goes => false,
+            Fate::GoesUnlooked(warning) => {
+                work.remarks.push(warning);
+                false
+            }
+            Fate::Stays(warning) => {
+                work.remarks.push(warning);
+                true
+            }
+        }
     }
 
     async fn work(&self, planned: &PlannedTrial, rate: Option<Rate>, topic: &str, folder: &Path, work: &mut Work) {
@@ -150,7 +178,7 @@ impl Bed<'_> {
             return;
         }
         let follower = if verify.enabled && open_loop {
-            self.follow(folder, verify).map_err(|error| work.remarks.push(error.to_string())).ok()
+            self.follow(folder, verify).map_err(|error| work.remark(error.to_string())).ok()
         } else {
             None
         };
@@ -208,7 +236,7 @@ impl Bed<'_> {
                     work.interrupted = ended == Ended::Stopped;
                     return Ok(());
                 }
-                Err(error) => work.remarks.push(format!("no live latency: {error}")),
+                Err(error) => work.remark(format!("no live latency: {error}")),
             }
         }
         let arguments = self.verify_arguments(folder, &self.plan.scenario.verify, false);

@@ -27,7 +27,7 @@ use ackmark_schema::{
         timeline::{Second, Timeline},
         verify::{Examined, Finding, Isolation, LedgerCounts, Scan, Verdict, VerifyReport},
     },
-    result::{RESULT_FILE, RunResult, Steadiness},
+    result::{Provider, RESULT_FILE, RunResult, Steadiness},
     scenario::{Message, Scenario},
     text,
     units::{Bytes, Count, Span},
@@ -366,6 +366,27 @@ async fn a_result_that_can_no_longer_be_written_ends_the_run_and_what_is_there_s
     assert_eq!(stored.ending, Ending::Interrupted);
     assert!(stored.trials[0].verification.is_some(), "{stored:?}");
     assert_eq!(bench.calls().iter().filter(|call| call.starts_with("load")).count(), 2, "nothing more is sent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_stay_as_evidence_where_a_verdict_leaves_a_doubt_and_no_more_than_three() {
+    for (verdict, doubt) in [
+        (Verdict::Broken, Some("the promise was broken")),
+        (Verdict::Inconclusive, Some("the verdict is inconclusive")),
+        (Verdict::Held, None),
+    ] {
+        let bench = Bench::new(verdict);
+        let mut target = Target::new(&bench.cluster, &ClientProperties::new()).unwrap();
+        target.facts.provider = Provider::External;
+        let result = run(&bench.plan, &target, &bench.options(), bench.events()).await.unwrap();
+        let said = |words: &str| result.warnings.iter().filter(|warning| warning.what.contains(words)).count();
+        let Some(doubt) = doubt else {
+            assert_eq!((said("stays as evidence"), said("was deleted")), (0, 0), "{:?}", result.warnings);
+            continue;
+        };
+        assert_eq!(said(&format!("{doubt}, so topic ackmark-small-")), 3, "{:?}", result.warnings);
+        assert_eq!(said("was deleted, as 3 topics of this run stay as evidence already"), 3, "{:?}", result.warnings);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
