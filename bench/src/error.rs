@@ -106,6 +106,17 @@ pub enum BenchError {
     /// A child process that could not be started or did not end.
     #[error("{0}")]
     Child(String),
+    /// More has been written to somebody else's cluster than is allowed.
+    #[error(
+        "{sent} of messages have been sent to a cluster that ackmark did not start, where {allowed} are allowed, so the run was \
+         ended: make it shorter, or allow more with --max-bytes"
+    )]
+    SentTooMuch {
+        /// Message bytes so far, before replication.
+        sent: String,
+        /// What is allowed.
+        allowed: String,
+    },
     /// Several trials in a row failed with the same error.
     #[error("{count} trials in a row failed with the same error, so the run was ended: {message}")]
     KeepsFailing {

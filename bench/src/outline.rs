@@ -70,7 +70,7 @@ fn warm_up(plan: &Plan) -> String {
 fn describe(plan: &Plan, phase: &Phase) -> String {
     let load = match phase.load {
         Load::Max(max) => match max.messages {
-            Some(messages) => format!("as fast as possible, at most {messages} messages"),
+            Some(messages) => format!("as fast as possible, not throttled, at most {messages} messages"),
             None => "as fast as possible".into(),
         },
         Load::Rate(rate) => {

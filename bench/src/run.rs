@@ -4,7 +4,7 @@ use ackmark_schema::{
     profile::Profile,
     report::{Ending, load::LoadReport, verify::Verdict},
     result::{ProfileRecord, RunResult, Trial, Warning},
-    units::Rate,
+    units::{Bytes, Rate},
     version::SchemaId,
 };
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ use crate::{
     error::BenchError,
     event::{BenchEvent, Events},
     evidence::Evidence,
-    handover, judge,
+    guards, handover, judge,
     load_spec::Common,
     options::BenchOptions,
     plan::{Plan, PlannedTrial},
@@ -178,7 +178,7 @@ impl Run<'_> {
         let plan = self.bed.plan;
         let mut failures = Failures::default();
         for planned in &plan.trials {
-            if self.bed.children.stopping() || self.has_lost_a_broker() {
+            if self.bed.children.stopping() || self.has_lost_a_broker() || self.has_sent_too_much() {
                 break;
             }
             let rate = self.rate(planned);
@@ -215,13 +215,28 @@ impl Run<'_> {
         true
     }
 
+    /// Whether as much was written to somebody else's cluster as is allowed: the plan's figure is an estimate.
+    fn has_sent_too_much(&mut self) -> bool {
+        let sent = guards::sent_bytes(&self.result);
+        let Some(allowed) = self.bed.target.guards.bytes_max.filter(|allowed| sent >= *allowed) else { return false };
+        let error = BenchError::SentTooMuch { sent: Bytes(sent).approximate(), allowed: Bytes(allowed).approximate() };
+        self.result.ending = Ending::Failed;
+        self.result.error = Some(error.to_string());
+        true
+    }
+
     /// The rate of an open-loop phase; a share is fixed once, by what has been measured when its first trial
     /// begins.
     fn rate(&mut self, planned: &PlannedTrial) -> Option<Rate> {
         let phase = self.bed.plan.phase(planned);
         let known = crate::budget::fixed_rate(phase, &self.result.rates);
         let per_s = known.or_else(|| {
-            let share = rates::share_of_max(phase, &self.bed.plan.scenario, &self.result.trials)?;
+            let scenario = &self.bed.plan.scenario;
+            let share = rates::share_of_max(phase, scenario, &self.result.trials)?;
+            let (share, said) = guards::hold(share, &phase.name, scenario, &self.bed.target.guards);
+            if let Some(said) = said {
+                self.remark(said, "allow more with --max-rate, or lower the phase's share");
+            }
             self.result.rates.insert(phase.name.clone(), share);
             Some(share)
         })?;

@@ -156,11 +156,23 @@ fn intervals_max(bounds: &scenario::WarmUp) -> usize {
     by_messages as usize + by_time.ceil() as usize
 }
 
+/// Most messages that the warm-up of a scenario sends.
+pub(crate) fn messages_max(bounds: &scenario::WarmUp, profiles: &[Profile]) -> u64 {
+    match bounds.messages_max.0 {
+        0 => 0,
+        messages => messages + COORDINATOR_MESSAGES * transactional(profiles) as u64,
+    }
+}
+
+fn transactional(profiles: &[Profile]) -> usize {
+    profiles.iter().filter(|profile| profile.transactions.is_some()).count()
+}
+
 /// Most topics that the warm-up of a scenario makes, one at a time.
 pub(crate) fn topics_max(bounds: &scenario::WarmUp, profiles: &[Profile]) -> usize {
     match intervals_max(bounds) {
         0 => 0,
-        intervals => intervals + profiles.iter().filter(|profile| profile.transactions.is_some()).count(),
+        intervals => intervals + transactional(profiles),
     }
 }
 
@@ -180,6 +192,22 @@ fn has_settled(rates: &[f64]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ackmark_schema::units::{Count, Span};
+
+    #[test]
+    fn a_warm_up_makes_so_many_topics_at_most() {
+        let bounds = |messages, seconds| scenario::WarmUp {
+            messages_max: Count(messages),
+            duration_max: Span(Duration::from_secs(seconds)),
+        };
+        let profiles = profile::built_in();
+        assert_eq!((topics_max(&bounds(0, 60), &profiles), messages_max(&bounds(0, 60), &profiles)), (0, 0));
+        // Five by their messages, five by their second, one for the coordinator.
+        assert_eq!(topics_max(&bounds(500_000, 5), &profiles), 11);
+        assert_eq!(messages_max(&bounds(500_000, 5), &profiles), 510_000);
+        // Ten of two million, ten of twelve seconds.
+        assert_eq!(topics_max(&bounds(20_000_000, 120), &profiles[..4]), 20);
+    }
 
     #[test]
     fn throughput_settles_when_it_has_not_risen_three_times() {

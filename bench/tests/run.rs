@@ -27,7 +27,7 @@ use ackmark_schema::{
         timeline::{Second, Timeline},
         verify::{Examined, Finding, Isolation, LedgerCounts, Scan, Verdict, VerifyReport},
     },
-    result::{Provider, RESULT_FILE, RunResult, Steadiness},
+    result::{Provider, RESULT_FILE, RunResult, Steadiness, Trial},
     scenario::{Message, Scenario},
     text,
     units::{Bytes, Count, Span},
@@ -441,6 +441,21 @@ async fn a_broker_that_dies_ends_the_load_and_the_run_and_what_was_sent_is_judge
     let readme = fs::read_to_string(folder.join("README.md")).unwrap();
     assert!(readme.contains("```\nits last words\n```"), "{readme}");
     assert!(result.warnings.iter().all(|warning| !warning.what.contains("its last words")), "{:?}", result.warnings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_ends_when_it_has_sent_what_is_allowed_whatever_its_plan_said() {
+    let bench = Bench::new(Verdict::HeldUnprovoked);
+    let mut target = Target::new(&bench.cluster, &ClientProperties::new()).unwrap();
+    // Each trial's script sends 6,000 messages of 1 KiB.
+    target.guards = Guards { bytes_max: Some(7000 * 1024), ..Guards::for_somebody_elses() };
+    let options = BenchOptions { confirmed: true, ..bench.options() };
+    let result = run(&bench.plan, &target, &options, bench.events()).await.unwrap();
+    assert_eq!((result.ending, result.trials.len()), (Ending::Failed, 2));
+    let error = result.error.clone().unwrap();
+    assert!(error.contains("11.7 MiB of messages have been sent") && error.contains("--max-bytes"), "{error}");
+    assert!(result.trials.iter().all(Trial::is_used), "what was measured stays");
+    assert_eq!(bench.stored().1, result);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`arguments`] | what the user typed |
 //! | [`connection`] | `-b`, `-X`, `-F` and the environment, as client properties with their origin |
+//! | [`consent`] | to what is written to a Kafka that ackmark did not start |
 //! | [`command`] | one module per command: from arguments to the outcome |
 //! | [`print`] | one module per contract: from the outcome to a document |
 //! | [`document`] | headings, sentences and tables, for a terminal or as Markdown |
@@ -25,6 +26,7 @@ mod arguments;
 mod checks;
 mod command;
 mod connection;
+mod consent;
 mod console;
 mod document;
 mod exit;

@@ -20,3 +20,8 @@ pub(crate) fn die_with_it() -> Result<(), Exit> {
     let alive = getppid().map(Pid::as_raw_nonzero).is_some_and(|pid| pid.to_string() == parent);
     if alive { Ok(()) } else { Err(Exit::Interrupted) }
 }
+
+/// Whether a bench started this process.
+pub(crate) fn is_a_bench() -> bool {
+    std::env::var_os(PARENT_VARIABLE).is_some()
+}

@@ -24,8 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(40);
 #[test]
 fn brokers_that_cannot_be_reached_are_named_in_bounded_time() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [&[&str]; 3] =
-        [&["load", "--topic", "a", "--out", "load"], &["doctor"], &["bench", "quick", "--yes", "--progress", "none"]];
+    let cases: [&[&str]; 3] = [
+        &["load", "--yes", "--topic", "a", "--out", "load"],
+        &["doctor"],
+        &["bench", "quick", "--yes", "--progress", "none"],
+    ];
     for arguments in cases {
         let begun = Instant::now();
         let run = run(folder.path(), &[arguments, &["-b", NOBODY]].concat()).exits(1);
@@ -76,6 +79,23 @@ fn a_port_in_use_is_named() {
     command.args(["cluster", "up", "--port", &port]).env("ACKMARK_HOME", home(folder.path()));
     let refused = finish(&mut command).exits(2);
     assert!(refused.stderr.contains(&format!("port {port} on 127.0.0.1 is in use")), "{}", refused.stderr);
+}
+
+/// No Kafka is asked for it: it is known from the plan.
+#[test]
+fn a_plan_that_is_too_much_names_the_flag_that_allows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for scenario in ["delivery", "thorough"] {
+        let plan = ["bench", scenario, "-b", NOBODY, "--dry-run"];
+        let refused = run(folder.path(), &plan).exits(2);
+        let (_, value) = refused.stderr.split_once("--max-bytes ").unwrap_or_else(|| panic!("{}", refused.stderr));
+        let value = value.split_whitespace().next().unwrap();
+        run(folder.path(), &[&plan[..], &["--max-bytes", value]].concat()).exits(0);
+    }
+    let slow = ["bench", "quick", "-b", NOBODY, "--dry-run", "--max-rate", "1MiB"];
+    let refused = run(folder.path(), &slow).exits(2);
+    assert!(refused.stderr.contains("--max-rate 5MiB"), "{}", refused.stderr);
+    run(folder.path(), &[&slow[..5], &["--max-rate", "5MiB"]].concat()).exits(0);
 }
 
 /// The first Ctrl-C is not made to wait until Kafka is up.

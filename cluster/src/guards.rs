@@ -1,7 +1,10 @@
 //! What may be done to a cluster that is not ours.
 //!
-//! The defaults keep a first run against a shared cluster small. Each refusal names the flag-independent fact: what
-//! was planned, what is allowed. A caller may raise a limit when its user said so.
+//! The defaults keep a first run against a shared cluster small. Each refusal names what was planned, what is allowed,
+//! and the flag and value of `ackmark bench` that would let it through. A caller may raise a limit when its user said
+//! so.
+//!
+//! What is asked to go as fast as possible is not slowed down: it is bounded in messages, and whoever agrees is told.
 
 use crate::error::ClusterError;
 
@@ -18,8 +21,8 @@ pub struct Guards {
     pub topic_prefix: &'static str,
     /// Message bytes that a whole run may write, before replication.
     pub bytes_max: Option<u64>,
-    /// Message bytes per second that all producers together may send. A phase that asks for "as fast as possible" ends
-    /// after the messages that this rate lets through in its time; within it, it is not slowed down.
+    /// Message bytes per second that all producers together may send at a rate. A phase that asks for "as fast as
+    /// possible" ends after the messages that this rate lets through in its time; until then it is not slowed down.
     pub rate_max_bytes_per_s: Option<u64>,
     /// Messages that a warm-up may send.
     pub warm_up_messages_max: Option<u64>,
@@ -75,10 +78,11 @@ impl Guards {
         }
         if let Some(max) = self.bytes_max.filter(|max| plan.bytes > *max) {
             return refuse(format!(
-                "the plan writes {} MiB to a cluster that ackmark did not start, where {} MiB are allowed: make the run \
-                 shorter or allow more with --max-bytes",
+                "the plan writes up to {} MiB to a cluster that ackmark did not start, where {} MiB are allowed: make \
+                 the run shorter, or allow it with --max-bytes {}GiB",
                 plan.bytes.div_ceil(MIB),
-                max / MIB
+                max / MIB,
+                plan.bytes.div_ceil(GIB)
             ));
         }
         if let (Some(max), Some(rate)) = (self.rate_max_bytes_per_s, plan.rate_bytes_per_s)
@@ -86,9 +90,10 @@ impl Guards {
         {
             return refuse(format!(
                 "the plan sends {} MiB/s to a cluster that ackmark did not start, where {} MiB/s are allowed: lower the \
-                 rate",
+                 rate, or allow it with --max-rate {}MiB",
                 rate.div_ceil(MIB),
-                max / MIB
+                max / MIB,
+                rate.div_ceil(MIB)
             ));
         }
         if let Some(max) = self.warm_up_messages_max.filter(|max| plan.warm_up_messages > *max) {
@@ -129,13 +134,31 @@ mod tests {
             Guards::none().check(&WritePlan { topics: Vec::new(), ..plan }).unwrap();
         };
         refused(WritePlan { topics: vec!["orders".to_owned()], ..plan() }, "orders");
-        refused(WritePlan { bytes: 9 * GIB, ..plan() }, "9216 MiB");
+        refused(WritePlan { bytes: 9 * GIB - 5, ..plan() }, "up to 9216 MiB");
         refused(WritePlan { rate_bytes_per_s: Some(300 * MIB), ..plan() }, "300 MiB/s");
         refused(WritePlan { warm_up_messages: 10_000_000, ..plan() }, "10000000 messages");
     }
 
+    /// The flag and value that a refusal names.
+    fn cure(refused: &WritePlan, flag: &str, guards: &Guards) -> u64 {
+        let message = guards.check(refused).unwrap_err().to_string();
+        let (_, value) = message.split_once(&format!("{flag} ")).unwrap_or_else(|| panic!("{message}"));
+        value.parse::<ackmark_schema::units::Bytes>().unwrap().0
+    }
+
     #[test]
-    fn as_fast_as_possible_is_throttled_on_somebody_else_s_only() {
+    fn what_a_refusal_names_lets_it_through() {
+        let guards = Guards::for_somebody_elses();
+        let much = WritePlan { bytes: 9 * GIB - 5, ..plan() };
+        let bytes_max = Some(cure(&much, "--max-bytes", &guards));
+        Guards { bytes_max, ..guards.clone() }.check(&much).unwrap();
+        let fast = WritePlan { rate_bytes_per_s: Some(300 * MIB + 1), ..plan() };
+        let rate_max_bytes_per_s = Some(cure(&fast, "--max-rate", &guards));
+        Guards { rate_max_bytes_per_s, ..guards }.check(&fast).unwrap();
+    }
+
+    #[test]
+    fn rates_are_capped_on_somebody_else_s_only() {
         assert_eq!(Guards::for_somebody_elses().cap_rate(None), Some(256 * MIB));
         assert_eq!(Guards::for_somebody_elses().cap_rate(Some(5)), Some(5));
         assert_eq!(Guards::none().cap_rate(None), None);

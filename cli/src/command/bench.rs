@@ -1,13 +1,13 @@
 //! `ackmark bench`: the main job.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
 };
 
 use ackmark_bench::{BenchError, BenchOptions, Choices, Plan, Target, guards, shipped};
 use ackmark_client::ClientProperties;
-use ackmark_cluster::{Cluster, External, Guards, Local, Simulated, local::kept};
+use ackmark_cluster::{Cluster, External, Guards, Local, Simulated};
 use ackmark_schema::{
     report::{Ending, verify::Verdict},
     result::RunResult,
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     arguments::{Output, Progress},
     connection::{self, Properties, Servers},
-    console,
+    consent, console,
     exit::Exit,
     interrupt,
     narration::Narrator,
@@ -67,6 +67,10 @@ pub(crate) struct Arguments {
     /// Most message bytes, before replication, to write to a Kafka that ackmark did not start [default: 8GiB]
     #[arg(long, value_name = "SIZE")]
     max_bytes: Option<Bytes>,
+    /// Most message bytes per second to send at a rate to a Kafka that ackmark did not start; a phase as fast as
+    /// possible is bounded in messages by it, and not slowed down [default: 256MiB]
+    #[arg(long, value_name = "SIZE")]
+    max_rate: Option<Bytes>,
     /// Write to a Kafka that ackmark did not start without asking
     #[arg(short, long)]
     yes: bool,
@@ -93,14 +97,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     let stop = interrupt::watch()?;
     let source = Source::of(arguments)?;
     let scenario = shipped::scenario(&arguments.scenario).map_err(|error| problem(&error))?;
-    let plan = Plan::new(&scenario, &arguments.choices(), &source.guards(arguments.max_bytes))
-        .map_err(|error| problem(&error))?;
+    let plan =
+        Plan::new(&scenario, &arguments.choices(), &source.guards(arguments)).map_err(|error| problem(&error))?;
     if arguments.dry_run {
         arguments.output.print(&print::plan::outline(&plan), || print::plan::document(&plan))?;
         return Ok(Exit::Success);
     }
     if let Source::External { servers, ours: false, .. } = &source {
-        agree(&plan, servers, arguments.yes)?;
+        let what = guards::what_is_written(&plan, &source.guards(arguments), servers);
+        consent::ask(&what, "look at the plan with --dry-run", arguments.yes)?;
     }
     let narrator = Narrator::new(arguments.progress.progress);
     let cluster = source.start(&arguments.kafka, &stop, &narrator)?;
@@ -114,7 +119,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         stop,
     };
     let mut target = Target::new(&cluster, source.properties()).map_err(|error| cluster::problem(&error))?;
-    target.guards = source.guards(arguments.max_bytes);
+    target.guards = source.guards(arguments);
     let outcome = bench(&plan, &target, &options, &narrator);
     drop(target);
     let stopped = stop_cluster(cluster);
@@ -175,20 +180,6 @@ fn exit_of(result: &RunResult) -> Exit {
     }
 }
 
-/// Tells what will be written to somebody else's Kafka and asks for consent.
-fn agree(plan: &Plan, servers: &str, yes: bool) -> Result<(), Problem> {
-    console::say(guards::what_is_written(plan, servers));
-    if yes {
-        return Ok(());
-    }
-    match console::confirm("Go on?") {
-        Some(true) => Ok(()),
-        Some(false) => Err(Problem::usage("not confirmed; nothing was written")),
-        None => Err(Problem::usage("nobody is here to confirm what will be written to that Kafka")
-            .hint("look at the plan with --dry-run, then add --yes")),
-    }
-}
-
 impl Arguments {
     fn choices(&self) -> Choices {
         Choices { seed: self.seed, profiles: self.profiles.clone(), rates_from: self.rates_from.clone() }
@@ -216,7 +207,7 @@ impl Source {
         }
         match arguments.servers.add_to(&mut properties) {
             Some(servers) => {
-                let ours = is_kept(&servers, arguments.kafka.home.as_deref())?;
+                let ours = consent::is_ours(&servers, arguments.kafka.home.as_deref())?;
                 Ok(Self::External { servers, properties, ours })
             }
             None => Ok(Self::Local(properties)),
@@ -230,12 +221,14 @@ impl Source {
         }
     }
 
-    fn guards(&self, max_bytes: Option<Bytes>) -> Guards {
+    fn guards(&self, arguments: &Arguments) -> Guards {
         let somebody_elses = Guards::for_somebody_elses();
         match self {
-            Self::External { ours: false, .. } => {
-                Guards { bytes_max: max_bytes.map(|most| most.0).or(somebody_elses.bytes_max), ..somebody_elses }
-            }
+            Self::External { ours: false, .. } => Guards {
+                bytes_max: arguments.max_bytes.map(|most| most.0).or(somebody_elses.bytes_max),
+                rate_max_bytes_per_s: arguments.max_rate.map(|most| most.0).or(somebody_elses.rate_max_bytes_per_s),
+                ..somebody_elses
+            },
             _ => Guards::none(),
         }
     }
@@ -255,6 +248,16 @@ impl Source {
     }
 }
 
+/// What the user can mend by another command line or file is bad input, the rest is not.
+fn problem(error: &BenchError) -> Problem {
+    match error {
+        BenchError::Client(error) => connection::problem(error),
+        BenchError::Guard(error) => cluster::problem(error),
+        BenchError::Child(_) | BenchError::KeepsFailing { .. } | BenchError::Unkept { .. } => Problem::failed(error),
+        _ => Problem::refused(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -270,22 +273,5 @@ mod tests {
         let during = problem(&BenchError::Unkept { path, folder, source: source() });
         assert_eq!(during.exit, Exit::Runtime);
         assert!(during.message.contains("what was measured before is in results/a"), "{during:?}");
-    }
-}
-
-/// Whether these brokers are those of the kept local cluster.
-fn is_kept(servers: &str, home: Option<&Path>) -> Result<bool, Problem> {
-    let kept = kept::status(home).map_err(|error| cluster::problem(&error))?;
-    let known = kept.map(|state| state.bootstrap_servers).unwrap_or_default();
-    Ok(servers.split(',').all(|server| known.split(',').any(|known| known == server.trim())))
-}
-
-/// What the user can mend by another command line or file is bad input, the rest is not.
-fn problem(error: &BenchError) -> Problem {
-    match error {
-        BenchError::Client(error) => connection::problem(error),
-        BenchError::Guard(error) => cluster::problem(error),
-        BenchError::Child(_) | BenchError::KeepsFailing { .. } | BenchError::Unkept { .. } => Problem::failed(error),
-        _ => Problem::refused(error),
     }
 }

@@ -17,7 +17,7 @@ use super::{load_flags::Run, seal};
 use crate::{
     arguments::{Output, Progress},
     connection::{self, Properties, Servers},
-    console,
+    consent, console,
     exit::Exit,
     files, folder, interrupt, print,
     problem::Problem,
@@ -49,6 +49,9 @@ pub(crate) struct Arguments {
     /// Leave the log open; `ackmark seal` closes it
     #[arg(long)]
     pub(crate) no_seal: bool,
+    /// Write to a Kafka that ackmark did not start without asking
+    #[arg(short, long)]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]
@@ -153,6 +156,7 @@ fn from_file(path: &Path, arguments: &Arguments) -> Result<(LoadSpec, ClientProp
     if connection.value("bootstrap.servers").is_none() {
         return Err(Problem::usage(format!("{name}: `bootstrap.servers` is missing among its properties")));
     }
+    consent::to_load(&spec, None, &connection, arguments.yes)?;
     Ok((spec, connection))
 }
 
@@ -160,6 +164,7 @@ fn from_file(path: &Path, arguments: &Arguments) -> Result<(LoadSpec, ClientProp
 fn from_flags(arguments: &Arguments) -> Result<(LoadSpec, ClientProperties), Problem> {
     let connection = connection::resolve(&arguments.servers, &arguments.properties)?;
     let mut spec = arguments.run.spec(&connection)?;
+    consent::to_load(&spec, arguments.run.create_topic, &connection, arguments.yes)?;
     let admin = AdminClient::new(&connection, LogSink::discard()).map_err(|error| connection::problem(&error))?;
     let partitions = match arguments.run.create_topic {
         Some(partitions) => create_topic(&admin, &spec.topic, partitions),

@@ -80,9 +80,10 @@ impl Kafka {
         name
     }
 
-    /// Runs the binary with `-b`.
+    /// Runs the binary with `-b`; a load with consent, for nobody is there to be asked.
     pub(crate) fn run(&self, folder: &Path, arguments: &[&str]) -> Run {
-        common::run(folder, &[arguments, &["-b", &self.servers(), "--progress", "none"]].concat())
+        let consent: &[&str] = if arguments.first() == Some(&"load") { &["--yes"] } else { &[] };
+        common::run(folder, &[arguments, consent, &["-b", &self.servers(), "--progress", "none"]].concat())
     }
 
     /// Loads a fresh topic with the given flags and seals it.

@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod consent;
 mod copy;
 mod kafka;
 mod mutations;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let mut trials = profiles::trials(&kafka);
     trials.extend(mutations::trials(&kafka));
     trials.extend(seal::trials(&kafka));
+    trials.extend(consent::trials(&kafka));
     trials.extend(trouble::trials(&kafka));
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     // All trials are over, so this is the last owner: its processes end here.

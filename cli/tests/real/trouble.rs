@@ -76,7 +76,7 @@ fn full_disk(kafka: &Kafka) {
     let mut limited = Command::new("sh");
     limited.current_dir(folder.path()).arg("-c").arg("trap '' XFSZ; ulimit -f 64; exec \"$@\"").arg("sh");
     limited.arg(common::ackmark(folder.path()).get_program());
-    limited.args(["load", "--topic", &topic, "--out", "load", "-b", &kafka.servers(), "--progress", "none"]);
+    limited.args(["load", "--yes", "--topic", &topic, "--out", "load", "-b", &kafka.servers(), "--progress", "none"]);
     let run = common::finish(&mut limited).exits(1);
     assert!(run.stderr.contains("p0-i0.ledger"), "{}", run.stderr);
     assert_eq!(written(kafka, &topic), 0);
@@ -129,18 +129,18 @@ fn unsealed(kafka: &Kafka) {
 pub(crate) fn start_load(kafka: &Kafka, folder: &std::path::Path) -> Child {
     let topic = kafka.topic();
     let mut child = common::ackmark(folder)
-        .args(["load", "--topic", &topic, "--out", "load", "--rate", "2000/s", "--duration", "10m"])
+        .args(["load", "--yes", "--topic", &topic, "--out", "load", "--rate", "2000/s", "--duration", "10m"])
         .args(["--size", "100B", "--progress", "json", "-b", &kafka.servers()])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // The second event is of a load that sends.
+    // First it tells what it will write. The second event is of a load that sends.
     let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
-    for _ in 0..2 {
+    for wanted in ["It will write to topic", "\"event\":\"load\"", "\"event\":\"load\""] {
         let mut line = String::new();
         std::io::BufRead::read_line(&mut stderr, &mut line).unwrap();
-        assert!(line.contains("\"event\":\"load\""), "{line}");
+        assert!(line.contains(wanted), "{line}");
     }
     // It must not end for lack of a reader.
     thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
