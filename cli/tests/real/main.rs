@@ -7,6 +7,7 @@
 mod common;
 mod consent;
 mod copy;
+mod evidence;
 mod kafka;
 mod mutations;
 mod profiles;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     trials.extend(mutations::trials(&kafka));
     trials.extend(seal::trials(&kafka));
     trials.extend(consent::trials(&kafka));
+    trials.extend(evidence::trials(&kafka));
     trials.extend(trouble::trials(&kafka));
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     // All trials are over, so this is the last owner: its processes end here.
