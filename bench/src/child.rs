@@ -277,8 +277,11 @@ mod tests {
     fn children(script: &str) -> (tempfile::TempDir, Children, Arc<Mutex<Vec<BenchEvent>>>) {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("child");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // Copied by another process: while other threads of this one fork, what it has open for writing cannot be run.
+        let text = folder.path().join("text");
+        std::fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&text, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(std::process::Command::new("cp").arg(&text).arg(&program).status().unwrap().success());
         let seen = Arc::new(Mutex::new(Vec::new()));
         let events: Events = {
             let seen = Arc::clone(&seen);

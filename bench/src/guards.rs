@@ -63,7 +63,8 @@ pub fn what_is_written(plan: &Plan, guards: &Guards, servers: &str) -> String {
     let all = format!(
         "ackmark did not start the Kafka at {servers}. It will create {} topics{} named {}…, one at a time, each with {} \
          partitions and {} replicas, write about {} of messages to them at most ({} with all replicas) within about {}, \
-         and delete each once it is verified. Nothing else is written or deleted.",
+         and delete each once it is verified ({} at most stay, where a promise was not seen to be kept). Nothing else is \
+         written or deleted.",
         plan.trials.len(),
         if warm_up > 0 { format!(" and up to {warm_up} for the warm-up,") } else { String::new() },
         topic_prefix(&plan.scenario),
@@ -72,6 +73,7 @@ pub fn what_is_written(plan: &Plan, guards: &Guards, servers: &str) -> String {
         Bytes(plan.budget.message_bytes).approximate(),
         Bytes(plan.budget.written_bytes).approximate(),
         crate::budget::duration(plan.budget.duration),
+        crate::evidence::KEPT_MAX,
     );
     let parts = [Some(all), unthrottled(plan), guards.bytes_max.map(ends_at)];
     parts.into_iter().flatten().collect::<Vec<_>>().join("\n")

@@ -99,8 +99,11 @@ impl Bench {
         write("verify.json", serde_json::to_string(&verify_report(verdict)).unwrap());
         fs::write(folder.path().join("verdict"), if verdict == Verdict::Broken { "3" } else { "0" }).unwrap();
         let program = folder.path().join("ackmark");
-        fs::write(&program, CHILD).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        // Copied by another process: while other threads of this one fork, what it has open for writing cannot be run.
+        let text = folder.path().join("text");
+        fs::write(&text, CHILD).unwrap();
+        fs::set_permissions(&text, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(std::process::Command::new("cp").arg(&text).arg(&program).status().unwrap().success());
         let scenario = Scenario::from_toml("small", SCENARIO).unwrap();
         Self {
             plan: Plan::new(&scenario, &Choices::default(), &Guards::none()).unwrap(),

@@ -20,9 +20,12 @@ fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
+/// Copied by another process: while other threads of this one fork, what it has open for writing cannot be run.
 fn script(file: &Path, text: &str) {
-    fs::write(file, format!("#!/bin/sh\n{text}\n")).unwrap();
-    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+    let written = tempfile::NamedTempFile::new().unwrap();
+    fs::write(written.path(), format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(written.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    finish(Command::new("cp").arg(written.path()).arg(file)).exits(0);
 }
 
 /// A system with the base packages, this Rust, and nothing else.

@@ -105,8 +105,11 @@ mod tests {
     fn an_old_java_is_refused_with_its_version() {
         let folder = tempfile::tempdir().unwrap();
         let java = folder.path().join("java");
-        fs::write(&java, "#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n").unwrap();
-        fs::set_permissions(&java, fs::Permissions::from_mode(0o755)).unwrap();
+        // Copied by another process: while other threads of this one fork, what it has open for writing cannot be run.
+        let text = folder.path().join("text");
+        fs::write(&text, "#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n").unwrap();
+        fs::set_permissions(&text, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(Command::new("cp").arg(&text).arg(&java).status().unwrap().success());
         let error = Java::ask(java).unwrap_err();
         assert!(matches!(&error, ClusterError::OldJava { found, .. } if found == "11.0.2"), "{error}");
     }
