@@ -42,7 +42,7 @@ pub(crate) struct Properties {
     #[arg(help = "A client property by librdkafka's name; may be given several times. Also from the environment: \
                   ACKMARK_X_LINGER_MS=20 is -X linger.ms=20")]
     #[arg(short = 'X', long = "property", visible_alias = "command-property", value_name = "KEY=VALUE", value_parser = pair)]
-    pub(crate) properties: Vec<(String, String)>,
+    pub(crate) pairs: Vec<(String, String)>,
     /// A file of client properties, a key=value per line
     #[arg(short = 'F', long = "command-config", value_name = "FILE", env = COMMAND_CONFIG, hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
@@ -87,7 +87,7 @@ impl Properties {
                 properties.set(&name.to_lowercase().replace('_', "."), &value, Origin::Environment);
             }
         }
-        for (name, value) in &self.properties {
+        for (name, value) in &self.pairs {
             properties.set(name, value, Origin::Flag);
         }
         properties.check().map_err(|error| Problem::refused(&error))?;
@@ -163,7 +163,7 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         writeln!(file, "# comment\nlinger.ms=1\nacks=1\nbatch.size=1000").unwrap();
         let arguments = Properties {
-            properties: vec![("acks".into(), "all".into())],
+            pairs: vec![("acks".into(), "all".into())],
             config: Some(file.path().to_owned()),
             from_stdin: false,
         };
@@ -197,8 +197,7 @@ mod tests {
 
     #[test]
     fn an_unknown_property_is_bad_input() {
-        let arguments =
-            Properties { properties: vec![("linger.mss".into(), "1".into())], config: None, from_stdin: false };
+        let arguments = Properties { pairs: vec![("linger.mss".into(), "1".into())], config: None, from_stdin: false };
         let problem = arguments.resolve_from(environment(&[])).unwrap_err();
         assert!(problem.message.contains("linger.ms"), "{problem:?}");
         assert_eq!(problem.exit, crate::exit::Exit::Usage);
