@@ -58,7 +58,8 @@ pub(crate) struct Arguments {
     /// The folder that results go to
     #[arg(long, value_name = "DIR", default_value = "results", env = "ACKMARK_RESULTS", hide_env_values = true)]
     results: PathBuf,
-    /// Leave the topics there
+    /// Leave all topics there; without it up to three stay whose promise was not seen to be kept, unless the
+    /// cluster ends with the run
     #[arg(long)]
     keep_topics: bool,
     /// Leave the ledgers there of trials that kept their promise; the others always stay
