@@ -207,7 +207,13 @@ impl Run {
                 needs: 37_000,
             }
         });
-        LatencySummary { count: 30_000, sent: 30_000, min_us: Some(1), max_us: Some(1), percentiles: percentiles.collect() }
+        LatencySummary {
+            count: 30_000,
+            sent: 30_000,
+            min_us: Some(1),
+            max_us: Some(1),
+            percentiles: percentiles.collect(),
+        }
     }
 
     fn curve(&self, at: usize) -> Vec<CurvePoint> {
