@@ -248,7 +248,10 @@ impl AdminClient {
         let left = || timeout.saturating_sub(start.elapsed());
         self.create_topics(std::slice::from_ref(topic), timeout)?;
         let ready = self.wait_until_ready(&topic.name, left())?;
-        self.offsets(&topic.name, left())?;
+        // The next broker that is asked may not have heard of the topic: that one is asked again too.
+        wait(left(), &format!("the leaders of topic '{}' did not answer", topic.name), |left| {
+            self.offsets(&topic.name, left).map_err(|error| error.to_string())
+        })?;
         Ok(ready)
     }
 
