@@ -1,9 +1,10 @@
 //! Child processes of this program: `load`, `seal`, `verify`.
 //!
-//! Each has a bound in time. What it is told is on its stdin (see `handover`). Its stderr is read line by line: progress as JSON, everything else is talk, of
-//! which the last lines are kept as the error's words. Children are in process groups of their own, so that
-//! a Ctrl-C of the terminal reaches this process only, which then asks them to end (SIGINT), waits for a
-//! bounded time, and kills what is left. A handle that is dropped kills its process.
+//! Each has a bound in time. What it is told is on its stdin (see `handover`). Its stderr is read line by line:
+//! progress as JSON, everything else is talk, of which the last lines are kept as the error's words. Children are
+//! in process groups of their own, so that a Ctrl-C of the terminal reaches this process only, which then asks
+//! them to end (SIGINT), waits for a bounded time, and kills what is left. A handle that is dropped kills its
+//! process.
 
 use std::{
     collections::VecDeque,
@@ -150,6 +151,17 @@ impl Children {
         accepted: &[i32],
     ) -> Result<Ended, ChildError> {
         self.start(kind, arguments, input)?.wait(bound, accepted).await
+    }
+
+    /// Runs a load to its end, unless `useless` tells before why there is no point in going on.
+    pub(crate) async fn load(
+        &self,
+        arguments: &[String],
+        input: String,
+        bound: Duration,
+        useless: impl Fn() -> Option<String>,
+    ) -> Result<Ended, ChildError> {
+        self.start(ChildKind::Load, arguments, input)?.wait_unless(bound, &[0], useless).await
     }
 }
 
@@ -334,10 +346,12 @@ mod tests {
         assert!(start.elapsed() < Duration::from_secs(10));
     }
 
+    /// A child that says when it is ready and, asked to end, makes the file of its argument.
+    const OBEDIENT: &str = "trap 'touch \"$2\"; exit 130' INT\necho ready >&2\nwhile :; do sleep 0.05; done";
+
     #[tokio::test]
     async fn a_stop_asks_the_child_to_end_and_lets_it_finish_its_work() {
-        let (folder, children, _) =
-            children("trap 'touch \"$2\"; exit 130' INT\necho ready >&2\nwhile :; do sleep 0.05; done");
+        let (folder, children, _) = children(OBEDIENT);
         let mark = folder.path().join("ended");
         let child = children.start(ChildKind::Load, &[mark.display().to_string()], String::new()).unwrap();
         while child.talk.lock().unwrap().is_empty() {
@@ -350,8 +364,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_child_whose_work_is_useless_is_asked_to_end() {
-        let (folder, children, _) =
-            children("trap 'touch \"$2\"; exit 130' INT\necho ready >&2\nwhile :; do sleep 0.05; done");
+        let (folder, children, _) = children(OBEDIENT);
         let mark = folder.path().join("ended");
         let child = children.start(ChildKind::Load, &[mark.display().to_string()], String::new()).unwrap();
         let talk = Arc::clone(&child.talk);

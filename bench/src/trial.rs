@@ -23,7 +23,7 @@ use ackmark_schema::{
         CpuTime, Ending,
         load::{LOAD_FILE, LoadReport},
         timeline::{TIMELINE_FILE, Timeline},
-        verify::{VERIFY_FILE, Verdict, VerifyReport},
+        verify::{VERIFY_FILE, VerifyReport},
     },
     result::{EndToEnd, Steadiness, Trial, TrialFinding, TrialLoad, TrialVerification, Warning},
     scenario::{Load, Verify},
@@ -202,10 +202,7 @@ impl Bed<'_> {
         let input = handover::spec(spec)?;
         let bound = spec.warm_up.0 + spec.duration.0 + spec.drain_timeout.0 + CHILD_OVERHEAD;
         let before = (self.target.brokers_cpu)();
-        let ended = match self.children.start(ChildKind::Load, &handover::load_arguments(folder), input) {
-            Ok(child) => child.wait_unless(bound, &[0], || self.target.lost()).await,
-            Err(error) => Err(error),
-        };
+        let ended = self.children.load(&handover::load_arguments(folder), input, bound, || self.target.lost()).await;
         work.brokers_cpu = before.zip((self.target.brokers_cpu)()).map(|(before, after)| after - before);
         match ended {
             Ok(Ended::Code(_)) => Ok(()),
@@ -294,8 +291,7 @@ impl Bed<'_> {
         let timeline: Option<Timeline> = take(folder, TIMELINE_FILE, &mut work);
         let verified: Option<VerifyReport> = if work.interrupted { None } else { take(folder, VERIFY_FILE, &mut work) };
         // What was not found to be held may be judged again.
-        let held = |report: &VerifyReport| matches!(report.verdict, Verdict::Held | Verdict::HeldUnprovoked);
-        if verified.as_ref().is_some_and(held) && !self.keep_ledgers {
+        if verified.as_ref().is_some_and(|report| report.verdict.is_held()) && !self.keep_ledgers {
             remove_ledgers(folder);
         }
         if work.error.is_none() && !work.interrupted {

@@ -17,7 +17,7 @@ use ackmark_schema::{
 use crate::{
     child::{Children, Ended},
     disk::Disk,
-    event::{BenchEvent, ChildKind},
+    event::BenchEvent,
     handover,
     load_spec::{Common, DRAIN_TIMEOUT},
     plan::Plan,
@@ -123,9 +123,7 @@ impl WarmUp<'_> {
         let input = handover::spec(&self.common.warm_up(profile, topic, messages, longest))?;
         let bound = longest + DRAIN_TIMEOUT + CHILD_OVERHEAD;
         let arguments = handover::load_arguments(&out);
-        let child =
-            self.children.start(ChildKind::Load, &arguments, input).map_err(|error| format!("warm-up: {error}"))?;
-        match child.wait_unless(bound, &[0], || self.target.lost()).await {
+        match self.children.load(&arguments, input, bound, || self.target.lost()).await {
             Ok(Ended::Code(_)) => match reports::read(&out, LOAD_FILE)? {
                 Some(report) => Ok(Some(report)),
                 None => Err(format!("the warm-up's load left no {LOAD_FILE}")),

@@ -15,6 +15,8 @@ use crate::properties::ClientProperties;
 
 /// Pause between two looks at a state that is waited for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// Longest wait for a broker to learn of a topic.
+const NEW_TOPIC_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest that a single look may take, so that a wait sees a broker that comes back.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -387,6 +389,23 @@ fn first_refusal(results: Vec<(String, Option<(ErrorCode, String)>)>, verb: &str
         }
     }
     Ok(())
+}
+
+/// Asks again while the broker that answers does not know the topic, for two seconds at most: each learns of a
+/// new topic at its own time, and another than the one that created it may be asked.
+///
+/// # Errors
+/// That of the last answer.
+pub fn until_known<T>(ask: impl Fn() -> Result<T, ClientError>) -> Result<T, ClientError> {
+    let begun = Instant::now();
+    loop {
+        match ask() {
+            Err(error) if error.is_unknown_topic() && begun.elapsed() < NEW_TOPIC_TIMEOUT => {
+                std::thread::sleep(LOOK_INTERVAL);
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// Looks until `look` succeeds; it gets the time that it may take.

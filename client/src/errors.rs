@@ -300,6 +300,11 @@ impl ClientError {
             _ => None,
         }
     }
+
+    /// Whether the client or the broker that was asked does not know the topic.
+    pub fn is_unknown_topic(&self) -> bool {
+        matches!(self.code(), Some(ErrorCode::UNKNOWN_TOPIC | ErrorCode::UNKNOWN_TOPIC_OR_PART))
+    }
 }
 
 fn hint(suggestion: Option<&str>) -> String {

@@ -1,11 +1,11 @@
 //! What is asked of the cluster before and after a load: is it there, does the topic fit, what is its
 //! promise made of. Each question has a bound.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ackmark_client::{
-    AdminClient, ClientError, ClientProperties, ErrorCode, LogSink,
-    admin::{ConfigEntry, ConfigResource, TopicMetadata},
+    AdminClient, ClientError, ClientProperties, LogSink,
+    admin::{ConfigEntry, ConfigResource, TopicMetadata, until_known},
 };
 use ackmark_schema::{load_spec::LoadSpec, manifest::TopicStart, promise::TopicFacts, properties::Property};
 
@@ -17,9 +17,6 @@ use crate::{
 
 /// Longest wait for a broker, and for each answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
-/// Longest wait for a broker to learn of a topic.
-const NEW_TOPIC_TIMEOUT: Duration = Duration::from_secs(2);
-const NEW_TOPIC_PAUSE: Duration = Duration::from_millis(50);
 /// Longest wait for an answer after the load.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a batch needs beside its records' values: batch header, record framing (Kafka message format 2).
@@ -50,18 +47,18 @@ impl Target {
             waited_s: ANSWER_TIMEOUT.as_secs(),
             source,
         })?;
-        let topic = known(|| admin.topic(&spec.topic, ANSWER_TIMEOUT)).map_err(|error| missing(error, spec))?;
+        let topic = until_known(|| admin.topic(&spec.topic, ANSWER_TIMEOUT)).map_err(|error| missing(error, spec))?;
         let found = topic.partitions.len() as u32;
         if found < spec.partitions {
             let topic = spec.topic.clone();
             return Err(LoadError::TooFewPartitions { topic, found, wanted: spec.partitions });
         }
-        let offsets = known(|| admin.offsets(&spec.topic, ANSWER_TIMEOUT))?;
+        let offsets = until_known(|| admin.offsets(&spec.topic, ANSWER_TIMEOUT))?;
         // The mock has no configs: it promises nothing.
         let configs = if spec.simulated {
             Vec::new()
         } else {
-            known(|| admin.configs(&ConfigResource::Topic(spec.topic.clone()), ANSWER_TIMEOUT))?
+            until_known(|| admin.configs(&ConfigResource::Topic(spec.topic.clone()), ANSWER_TIMEOUT))?
         };
         let config = |name: &str| value_of(&configs, name);
         Ok(Self {
@@ -113,26 +110,8 @@ impl Target {
     }
 }
 
-/// Asks again while the broker that answers does not know the topic: each learns of a new topic at its own
-/// time, and another than the one that created it may be asked here.
-fn known<T>(ask: impl Fn() -> Result<T, ClientError>) -> Result<T, ClientError> {
-    let begun = Instant::now();
-    loop {
-        match ask() {
-            Err(error) if is_unknown(&error) && begun.elapsed() < NEW_TOPIC_TIMEOUT => {
-                std::thread::sleep(NEW_TOPIC_PAUSE);
-            }
-            answer => return answer,
-        }
-    }
-}
-
-fn is_unknown(error: &ClientError) -> bool {
-    matches!(error.code(), Some(ErrorCode::UNKNOWN_TOPIC | ErrorCode::UNKNOWN_TOPIC_OR_PART))
-}
-
 fn missing(error: ClientError, spec: &LoadSpec) -> LoadError {
-    if is_unknown(&error) { LoadError::MissingTopic { topic: spec.topic.clone() } } else { error.into() }
+    if error.is_unknown_topic() { LoadError::MissingTopic { topic: spec.topic.clone() } } else { error.into() }
 }
 
 fn value_of<'a>(configs: &'a [ConfigEntry], name: &str) -> Option<&'a str> {

@@ -2,10 +2,13 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use ackmark_client::{AdminClient, ClientProperties, ErrorCode, LogSink, admin::NewTopic};
+use ackmark_client::{
+    AdminClient, ClientProperties, ErrorCode, LogSink,
+    admin::{NewTopic, until_known},
+};
 use ackmark_loadgen::{LoadError, Update};
 use ackmark_schema::{
     load_spec::LoadSpec,
@@ -26,9 +29,6 @@ use crate::{
 
 /// How long a broker may take to answer before the load starts.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// Longest wait for a broker to learn of a topic.
-const NEW_TOPIC_TIMEOUT: Duration = Duration::from_secs(2);
-const NEW_TOPIC_PAUSE: Duration = Duration::from_millis(50);
 /// Kafka's number for "as the broker is set".
 const BROKERS_DEFAULT: i32 = -1;
 
@@ -194,20 +194,12 @@ fn create_topic(admin: &AdminClient, name: &str, partitions: u32) -> Result<u32,
     Ok(created.partitions.len() as u32)
 }
 
-/// A broker that has not heard of a topic yet may be asked: each learns of a new one at its own time.
 fn find_topic(admin: &AdminClient, name: &str) -> Result<u32, Problem> {
-    let begun = Instant::now();
-    loop {
-        match admin.topic(name, TIMEOUT) {
-            Ok(topic) => return Ok(topic.partitions.len() as u32),
-            Err(error) if error.code() != Some(ErrorCode::UNKNOWN_TOPIC_OR_PART) => {
-                return Err(connection::problem(&error));
-            }
-            Err(_) if begun.elapsed() < NEW_TOPIC_TIMEOUT => std::thread::sleep(NEW_TOPIC_PAUSE),
-            Err(_) => {
-                return Err(Problem::usage(format!("topic {name} is not there"))
-                    .hint("create it, for example by --create-topic 6"));
-            }
+    match until_known(|| admin.topic(name, TIMEOUT)) {
+        Ok(topic) => Ok(topic.partitions.len() as u32),
+        Err(error) if error.code() == Some(ErrorCode::UNKNOWN_TOPIC_OR_PART) => {
+            Err(Problem::usage(format!("topic {name} is not there")).hint("create it, for example by --create-topic 6"))
         }
+        Err(error) => Err(connection::problem(&error)),
     }
 }

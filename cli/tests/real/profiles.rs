@@ -10,7 +10,7 @@ use ackmark_schema::{
         load::LOAD_FILE,
         seal::SEAL_FILE,
         timeline::TIMELINE_FILE,
-        verify::{Examined, Isolation, VERIFY_FILE, Verdict},
+        verify::{Examined, Isolation, VERIFY_FILE},
     },
 };
 use libtest_mimic::Trial;
@@ -42,7 +42,7 @@ fn held(kafka: &Kafka, profile: &str) {
     run.exits(0);
     assert_eq!(verdict.ledger.reserved, MESSAGES);
     assert_eq!(verdict.ledger.acknowledged, report.total.acknowledged);
-    assert!(matches!(verdict.verdict, Verdict::Held | Verdict::HeldUnprovoked), "{}", verdict.reason);
+    assert!(verdict.verdict.is_held(), "{}", verdict.reason);
     for scan in &verdict.scans {
         assert_eq!((scan.messages, scan.distinct, scan.strangers), (MESSAGES, MESSAGES, 0), "{scan:?}");
         assert!(scan.complete);

@@ -173,6 +173,11 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Whether the promise was seen to be kept, put to the test or not.
+    pub const fn is_held(self) -> bool {
+        matches!(self, Self::Held | Self::HeldUnprovoked)
+    }
+
     /// As printed.
     pub const fn label(self) -> &'static str {
         match self {
