@@ -7,17 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Each crate and what it may use of ackmark's.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("schema", &[]),
     ("stats", &["schema"]),
     ("ledger", &["schema"]),
     ("client", &["schema"]),
+    ("wire", &[]),
     ("cluster", &["schema", "client"]),
     ("loadgen", &["schema", "stats", "ledger", "client"]),
-    ("verifier", &["schema", "stats", "ledger", "client"]),
+    ("verifier", &["schema", "stats", "ledger", "client", "wire"]),
     ("bench", &["schema", "stats", "client", "cluster"]),
     ("charts", &["schema", "stats"]),
-    ("cli", &["schema", "stats", "ledger", "client", "cluster", "loadgen", "verifier", "bench", "charts"]),
+    ("cli", &["schema", "stats", "ledger", "client", "wire", "cluster", "loadgen", "verifier", "bench", "charts"]),
 ];
 
 /// Who may use librdkafka outside of tests.

@@ -1,0 +1,1 @@
+//! A record batch as it lies in the log.

@@ -1,0 +1,1 @@
+//! Primitives of the protocol in a slice.

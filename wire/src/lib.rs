@@ -1,0 +1,26 @@
+//! Kafka's protocol without a client: what the log reader, and later the doctor and the proxy, speak to brokers.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`bytes_at`] | primitives of the protocol in a slice |
+//! | [`batch`], [`record`], [`codec`] | record batches as they lie in the log, without a copy |
+//! | [`config`], [`tls`], [`sasl`], [`socket`] | how a broker is reached |
+//! | [`connection`] | requests and answers on one connection |
+//! | [`metadata`], [`fetch`] | who leads what; the log's bytes |
+//! | [`mod@scan`] | partitions read from start to end, over as many brokers as lead them |
+//!
+//! Limits: message format v2 only (Kafka 0.11 and later). It reads; nothing is written to a cluster.
+
+pub mod batch;
+pub mod bytes_at;
+pub mod codec;
+pub mod config;
+pub mod connection;
+pub mod error;
+pub mod fetch;
+pub mod metadata;
+pub mod record;
+pub mod sasl;
+pub mod scan;
+pub mod socket;
+pub mod tls;

@@ -1,0 +1,1 @@
+//! Partitions read from start to end.

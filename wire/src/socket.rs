@@ -1,0 +1,1 @@
+//! A plain or an encrypted stream.
