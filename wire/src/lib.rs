@@ -5,6 +5,7 @@
 //! | [`bytes_at`] | primitives of the protocol in a slice |
 //! | [`batch`], [`record`], [`codec`] | record batches as they lie in the log, without a copy |
 //! | [`config`], [`tls`], [`sasl`], [`socket`] | how a broker is reached |
+//! | [`patience`] | waits that end: silence, deadline, stop |
 //! | [`connection`] | requests and answers on one connection |
 //! | [`metadata`], [`fetch`] | who leads what; the log's bytes |
 //! | [`mod@scan`] | partitions read from start to end, over as many brokers as lead them |
@@ -19,6 +20,7 @@ pub mod connection;
 pub mod error;
 pub mod fetch;
 pub mod metadata;
+pub mod patience;
 pub mod record;
 pub mod sasl;
 pub mod scan;

@@ -1,1 +1,286 @@
-//! Who leads what.
+//! Who leads what, and which offsets a log has.
+//!
+//! A [`Directory`] asks the brokers that it knows, the one that answered last first, and learns of others from the
+//! answers. Leaders and offsets are of the moment of the answer: both may have changed when they are used.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        BrokerId, ListOffsetsRequest, MetadataRequest, TopicName,
+        list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
+        metadata_request::MetadataRequestTopic,
+    },
+    protocol::StrBytes,
+};
+
+use crate::{
+    config::{Address, WireConfig},
+    connection::Connection,
+    error::WireError,
+    fetch,
+    patience::Patience,
+};
+
+/// A broker of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// `node.id`.
+    pub id: i32,
+    /// Where clients reach it.
+    pub address: Address,
+}
+
+impl std::fmt::Display for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "broker {} ({})", self.id, self.address)
+    }
+}
+
+/// Who leads a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leader {
+    /// The broker.
+    pub broker: Broker,
+    /// Its epoch; -1 where the broker that was asked does not tell.
+    pub epoch: i32,
+}
+
+/// What is known of topics.
+#[derive(Debug, Clone, Default)]
+pub struct Topics {
+    by_name: BTreeMap<String, Result<BTreeMap<i32, Result<Leader, ResponseError>>, ResponseError>>,
+}
+
+impl Topics {
+    /// Partitions of a topic.
+    ///
+    /// # Errors
+    /// Why the topic cannot be described.
+    pub fn partitions(&self, topic: &str) -> Result<impl Iterator<Item = i32> + use<'_>, ResponseError> {
+        match self.by_name.get(topic) {
+            Some(Ok(partitions)) => Ok(partitions.keys().copied()),
+            Some(Err(code)) => Err(*code),
+            None => Err(ResponseError::UnknownTopicOrPartition),
+        }
+    }
+
+    /// Who leads a partition.
+    ///
+    /// # Errors
+    /// There is no such partition, or no leader at the moment.
+    pub fn leader(&self, topic: &str, partition: i32) -> Result<&Leader, ResponseError> {
+        match self.by_name.get(topic) {
+            Some(Ok(partitions)) => match partitions.get(&partition) {
+                Some(Ok(leader)) => Ok(leader),
+                Some(Err(code)) => Err(*code),
+                None => Err(ResponseError::UnknownTopicOrPartition),
+            },
+            Some(Err(code)) => Err(*code),
+            None => Err(ResponseError::UnknownTopicOrPartition),
+        }
+    }
+}
+
+/// Which offset of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OffsetSpec {
+    /// The first that the log has: the log start offset.
+    Earliest,
+    /// One past the last that consumers may see: the high watermark.
+    Latest,
+    /// Up to where no transaction is open.
+    LastStable,
+}
+
+impl OffsetSpec {
+    /// Isolation level and timestamp that stand for it in ListOffsets.
+    fn encoded(self) -> (i8, i64) {
+        match self {
+            Self::Earliest => (fetch::READ_UNCOMMITTED, -2),
+            Self::Latest => (fetch::READ_UNCOMMITTED, -1),
+            Self::LastStable => (fetch::READ_COMMITTED, -1),
+        }
+    }
+}
+
+/// What is asked of the brokers about the cluster.
+#[derive(Debug)]
+pub struct Directory<'c> {
+    config: &'c WireConfig,
+    known: Vec<Address>,
+    connection: Option<Connection>,
+}
+
+impl<'c> Directory<'c> {
+    /// One that knows the bootstrap servers. Nothing is asked yet.
+    pub fn new(config: &'c WireConfig) -> Self {
+        Self { config, known: config.bootstrap.clone(), connection: None }
+    }
+
+    /// Leaders of the partitions of topics.
+    ///
+    /// # Errors
+    /// No broker answers. What is wrong with a single topic or partition is in the answer.
+    pub fn topics<'t>(
+        &mut self,
+        names: impl IntoIterator<Item = &'t str>,
+        patience: &Patience<'_>,
+    ) -> Result<Topics, WireError> {
+        let names: BTreeSet<&str> = names.into_iter().collect();
+        let topics =
+            names.iter().map(|name| MetadataRequestTopic::default().with_name(Some(topic_name(name)))).collect();
+        let request = MetadataRequest::default().with_topics(Some(topics)).with_allow_auto_topic_creation(false);
+        let answer = self.ask(patience, |connection| {
+            // Version 4 is the first that does not create topics, 12 the last that needs no topic ids.
+            let version = connection.version::<MetadataRequest>(4, 12)?;
+            // Told before a scan begins, not in the middle of it.
+            fetch::version(connection)?;
+            connection.call(&request, version, patience)
+        })?;
+        let mut brokers = BTreeMap::new();
+        for broker in &answer.brokers {
+            let port = u16::try_from(broker.port).unwrap_or_default();
+            let address = Address { host: broker.host.to_string(), port };
+            if !self.known.contains(&address) {
+                self.known.push(address.clone());
+            }
+            brokers.insert(broker.node_id, Broker { id: broker.node_id.0, address });
+        }
+        let mut by_name = BTreeMap::new();
+        for topic in &answer.topics {
+            let Some(name) = &topic.name else { continue };
+            let described = match ResponseError::try_from_code(topic.error_code) {
+                Some(code) => Err(code),
+                None => Ok(topic
+                    .partitions
+                    .iter()
+                    .map(|partition| {
+                        let leader = brokers.get(&partition.leader_id).cloned();
+                        let leader = match (leader, ResponseError::try_from_code(partition.error_code)) {
+                            (Some(broker), None) => Ok(Leader { broker, epoch: partition.leader_epoch }),
+                            (_, Some(code)) => Err(code),
+                            (None, None) => Err(ResponseError::LeaderNotAvailable),
+                        };
+                        (partition.partition_index, leader)
+                    })
+                    .collect()),
+            };
+            by_name.insert(name.to_string(), described);
+        }
+        Ok(Topics { by_name })
+    }
+
+    /// An offset of each partition of a topic, asked of the leaders.
+    ///
+    /// # Errors
+    /// The topic is not there, a partition has no leader at the moment, or a broker does not answer.
+    pub fn offsets(
+        &mut self,
+        topic: &str,
+        which: OffsetSpec,
+        patience: &Patience<'_>,
+    ) -> Result<BTreeMap<i32, i64>, WireError> {
+        let topics = self.topics([topic], patience)?;
+        let refused =
+            |address: &Address, code| WireError::Refused { address: address.clone(), api: "ListOffsets", code };
+        let asked = self.connection.as_ref().map_or(&self.known[0], Connection::address);
+        let partitions = topics.partitions(topic).map_err(|code| refused(asked, code))?;
+        let mut by_leader: BTreeMap<i32, (Broker, Vec<(i32, i32)>)> = BTreeMap::new();
+        for partition in partitions {
+            let leader = topics.leader(topic, partition).map_err(|code| refused(asked, code))?;
+            let (_, led) = by_leader.entry(leader.broker.id).or_insert_with(|| (leader.broker.clone(), Vec::new()));
+            led.push((partition, leader.epoch));
+        }
+        let mut found = BTreeMap::new();
+        for (broker, led) in by_leader.into_values() {
+            let mut connection = Connection::open(self.config, &broker.address, patience)?;
+            for (partition, offset) in list_offsets(&mut connection, topic, &led, which, patience)? {
+                found.insert(partition, offset.map_err(|code| refused(&broker.address, code))?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Asks the broker that answered last, then the others, until one answers.
+    fn ask<A>(
+        &mut self,
+        patience: &Patience<'_>,
+        request: impl Fn(&mut Connection) -> Result<A, WireError>,
+    ) -> Result<A, WireError> {
+        let mut last = None;
+        if let Some(mut connection) = self.connection.take() {
+            match request(&mut connection) {
+                Ok(answer) => {
+                    self.connection = Some(connection);
+                    return Ok(answer);
+                }
+                Err(error @ WireError::Stopped) => return Err(error),
+                // The same broker is tried again below, by a fresh connection.
+                Err(error) => last = Some(error),
+            }
+        }
+        for index in 0..self.known.len() {
+            let asked = Connection::open(self.config, &self.known[index], patience).and_then(|mut connection| {
+                let answer = request(&mut connection)?;
+                Ok((connection, answer))
+            });
+            match asked {
+                Ok((connection, answer)) => {
+                    self.connection = Some(connection);
+                    // The next time begins here, should this connection end.
+                    self.known.swap(0, index);
+                    return Ok(answer);
+                }
+                Err(error @ WireError::Stopped) => return Err(error),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(WireError::NoBroker { last: Box::new(last.unwrap_or(WireError::Stopped)) })
+    }
+}
+
+/// Asks a leader for an offset of partitions, given with the epochs of their leader.
+///
+/// # Errors
+/// The broker does not answer. What is wrong with a single partition is in the answer.
+pub fn list_offsets(
+    connection: &mut Connection,
+    topic: &str,
+    partitions: &[(i32, i32)],
+    which: OffsetSpec,
+    patience: &Patience<'_>,
+) -> Result<Vec<(i32, Result<i64, ResponseError>)>, WireError> {
+    // Version 2 is the first with an isolation level.
+    let version = connection.version::<ListOffsetsRequest>(2, 7)?;
+    let (isolation, timestamp) = which.encoded();
+    let partitions = partitions
+        .iter()
+        .map(|(partition, epoch)| {
+            ListOffsetsPartition::default()
+                .with_partition_index(*partition)
+                .with_current_leader_epoch(if version >= 4 { *epoch } else { -1 })
+                .with_timestamp(timestamp)
+        })
+        .collect();
+    let request = ListOffsetsRequest::default()
+        .with_replica_id(BrokerId(-1))
+        .with_isolation_level(isolation)
+        .with_topics(vec![ListOffsetsTopic::default().with_name(topic_name(topic)).with_partitions(partitions)]);
+    let answer = connection.call(&request, version, patience)?;
+    let answered = answer.topics.iter().flat_map(|topic| &topic.partitions);
+    Ok(answered
+        .map(|partition| {
+            let offset = match ResponseError::try_from_code(partition.error_code) {
+                None => Ok(partition.offset),
+                Some(code) => Err(code),
+            };
+            (partition.partition_index, offset)
+        })
+        .collect())
+}
+
+pub(crate) fn topic_name(name: &str) -> TopicName {
+    TopicName(StrBytes::from_string(name.to_owned()))
+}

@@ -1,8 +1,8 @@
 //! A plain or an encrypted stream.
 //!
 //! [`Socket::connect`] tries each address of a name and, where asked for, ends the TLS handshake, all within one bound.
-//! After that each read and each write waits as long as its time-out says and then fails with
-//! [`io::ErrorKind::TimedOut`].
+//! After that each read and each write waits for a [`SLICE`](crate::patience::SLICE) and then fails with
+//! [`io::ErrorKind::TimedOut`]: a [`Patience`] says how often to wait again.
 //!
 //! Large reads pay: a plain read goes into the caller's buffer in one system call. rustls reads 4 KiB at a time, so it
 //! gets a buffer of [`CIPHERTEXT_BUFFER_BYTES`] below it; plaintext comes out a TLS record (16 KiB at most) at a time.
@@ -11,8 +11,8 @@
 
 use std::{
     io::{self, BufRead as _, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream, ToSocketAddrs},
-    time::{Duration, Instant},
+    net::{TcpStream, ToSocketAddrs},
+    time::Instant,
 };
 
 use rustls::{ClientConnection, StreamOwned};
@@ -20,6 +20,7 @@ use thiserror::Error;
 
 use crate::{
     config::{Address, AddressFamily, WireConfig},
+    patience::Patience,
     tls::{Tls, TlsFault, fault_of},
 };
 
@@ -92,53 +93,23 @@ enum Stream {
 }
 
 impl Socket {
-    /// Connects, and encrypts where the configuration says so; not yet authenticated. Reads and writes then wait as
-    /// long as `request_timeout` says.
+    /// Connects, and encrypts where the configuration says so; not yet authenticated.
     ///
     /// # Errors
-    /// The name does not resolve, nobody listens, time runs out, or TLS fails.
-    pub fn connect(address: &Address, config: &WireConfig) -> Result<Self, ConnectError> {
-        let deadline = Deadline::new(config.setup_timeout);
-        let tcp = connect_tcp(address, config.address_family, &deadline)?;
+    /// The name does not resolve, nobody listens, time runs out, TLS fails, or it was told to stop.
+    pub fn connect(address: &Address, config: &WireConfig, patience: &Patience<'_>) -> Result<Self, ConnectError> {
+        let patience = patience.within(config.setup_timeout);
+        let tcp = connect_tcp(address, config.address_family, &patience)?;
         let stream = match &config.tls {
             None => Stream::Plain(tcp),
-            Some(tls) => Stream::Tls(Box::new(encrypt(tls, address, tcp, &deadline)?)),
+            Some(tls) => Stream::Tls(Box::new(encrypt(tls, address, tcp, &patience)?)),
         };
-        let socket = Self { stream };
-        let timeout = Some(config.request_timeout);
-        socket
-            .set_read_timeout(timeout)
-            .and_then(|()| socket.set_write_timeout(timeout))
-            .map_err(|source| ConnectError::Tcp { address: address.clone(), source })?;
-        Ok(socket)
-    }
-
-    /// How long a read may wait; `None`: for ever. Not less than a millisecond.
-    ///
-    /// # Errors
-    /// The system refuses.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.tcp().set_read_timeout(at_least_a_millisecond(timeout))
-    }
-
-    /// How long a write may wait; `None`: for ever. Not less than a millisecond.
-    ///
-    /// # Errors
-    /// The system refuses.
-    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.tcp().set_write_timeout(at_least_a_millisecond(timeout))
+        Ok(Self { stream })
     }
 
     /// Whether what is sent is encrypted.
     pub fn is_encrypted(&self) -> bool {
         matches!(self.stream, Stream::Tls(_))
-    }
-
-    fn tcp(&self) -> &TcpStream {
-        match &self.stream {
-            Stream::Plain(tcp) => tcp,
-            Stream::Tls(tls) => tls.sock.tcp(),
-        }
     }
 }
 
@@ -176,13 +147,9 @@ fn timed_out(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::WouldBlock { io::ErrorKind::TimedOut.into() } else { error }
 }
 
-/// Zero would mean for ever to the system.
-fn at_least_a_millisecond(timeout: Option<Duration>) -> Option<Duration> {
-    timeout.map(|timeout| timeout.max(Duration::from_millis(1)))
-}
-
-fn connect_tcp(address: &Address, family: AddressFamily, deadline: &Deadline) -> Result<TcpStream, ConnectError> {
+fn connect_tcp(address: &Address, family: AddressFamily, patience: &Patience<'_>) -> Result<TcpStream, ConnectError> {
     let unresolved = |reason: String| ConnectError::Resolve { address: address.clone(), reason };
+    let begun = Instant::now();
     let found =
         (address.host.as_str(), address.port).to_socket_addrs().map_err(|error| unresolved(error.to_string()))?;
     let found = found.filter(|found| match family {
@@ -192,10 +159,10 @@ fn connect_tcp(address: &Address, family: AddressFamily, deadline: &Deadline) ->
     });
     let mut last = unresolved("it has no address of the family that broker.address.family asks for".to_owned());
     for target in found {
-        match connect_to(target, deadline) {
+        match patience.connect(target) {
             Ok(tcp) => return Ok(tcp),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                return Err(deadline.passed(address, "TCP connection"));
+                return Err(timed_out_at(address, "TCP connection", begun));
             }
             Err(source) => last = ConnectError::Tcp { address: address.clone(), source },
         }
@@ -203,81 +170,30 @@ fn connect_tcp(address: &Address, family: AddressFamily, deadline: &Deadline) ->
     Err(last)
 }
 
-fn connect_to(target: SocketAddr, deadline: &Deadline) -> io::Result<TcpStream> {
-    let tcp = TcpStream::connect_timeout(&target, deadline.remaining()?)?;
-    tcp.set_nodelay(true)?;
-    Ok(tcp)
-}
-
 fn encrypt(
     tls: &Tls,
     address: &Address,
     tcp: TcpStream,
-    deadline: &Deadline,
+    patience: &Patience<'_>,
 ) -> Result<StreamOwned<ClientConnection, Buffered>, ConnectError> {
     let failed = |fault| ConnectError::Tls { address: address.clone(), fault };
+    let begun = Instant::now();
     let mut connection = tls.connection(&address.host).map_err(failed)?;
     let mut buffered = Buffered::new(tcp);
-    let mut bounded = Bounded { stream: &mut buffered, deadline };
     while connection.is_handshaking() {
-        connection.complete_io(&mut bounded).map_err(|error| match timed_out(error) {
-            error if error.kind() == io::ErrorKind::TimedOut => deadline.passed(address, "TLS handshake"),
-            error => match fault_of(&error) {
-                Some(fault) => failed(fault),
-                // A broker that has no TLS on that port closes what makes no sense to it.
-                None => failed(TlsFault::Closed),
-            },
+        connection.complete_io(&mut patience.guard(&mut buffered)).map_err(|error| {
+            if error.kind() == io::ErrorKind::TimedOut {
+                return timed_out_at(address, "TLS handshake", begun);
+            }
+            // A broker that has no TLS on that port closes what makes no sense to it.
+            failed(fault_of(&error).unwrap_or(TlsFault::Closed))
         })?;
     }
     Ok(StreamOwned::new(connection, buffered))
 }
 
-/// A point in time that several waits share.
-struct Deadline {
-    start: Instant,
-    bound: Duration,
-}
-
-impl Deadline {
-    fn new(bound: Duration) -> Self {
-        Self { start: Instant::now(), bound }
-    }
-
-    /// What is left of it, or [`io::ErrorKind::TimedOut`].
-    fn remaining(&self) -> io::Result<Duration> {
-        match self.bound.checked_sub(self.start.elapsed()) {
-            Some(left) if !left.is_zero() => Ok(left),
-            _ => Err(io::ErrorKind::TimedOut.into()),
-        }
-    }
-
-    fn passed(&self, address: &Address, stage: &'static str) -> ConnectError {
-        ConnectError::TimedOut { address: address.clone(), stage, waited_ms: self.bound.as_millis() }
-    }
-}
-
-/// A stream whose every wait ends at the deadline, so that a peer that sends a byte now and then does not extend it.
-struct Bounded<'a> {
-    stream: &'a mut Buffered,
-    deadline: &'a Deadline,
-}
-
-impl Read for Bounded<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.tcp().set_read_timeout(at_least_a_millisecond(Some(self.deadline.remaining()?)))?;
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for Bounded<'_> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.stream.tcp().set_write_timeout(at_least_a_millisecond(Some(self.deadline.remaining()?)))?;
-        self.stream.write(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
+fn timed_out_at(address: &Address, stage: &'static str, begun: Instant) -> ConnectError {
+    ConnectError::TimedOut { address: address.clone(), stage, waited_ms: begun.elapsed().as_millis() }
 }
 
 /// A TCP stream read in large pieces, for a reader that asks for small ones.
@@ -287,10 +203,6 @@ struct Buffered(BufReader<TcpStream>);
 impl Buffered {
     fn new(tcp: TcpStream) -> Self {
         Self(BufReader::with_capacity(CIPHERTEXT_BUFFER_BYTES, tcp))
-    }
-
-    fn tcp(&self) -> &TcpStream {
-        self.0.get_ref()
     }
 }
 
