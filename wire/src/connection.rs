@@ -1,7 +1,7 @@
 //! Requests and answers on one connection.
 //!
 //! A connection is opened within one bound: TCP and TLS, then the versions of requests that the broker speaks
-//! (ApiVersions 3, or 0 where it says that it does not know 3: KIP-511), then authentication. After that requests go
+//! (`ApiVersions` 3, or 0 where it says that it does not know 3: KIP-511), then authentication. After that requests go
 //! out in a version that both sides speak; answers come back in the order of their requests.
 //!
 //! An answer is received whole. Its length is not believed before its bytes are there: memory grows as they come.
@@ -15,9 +15,7 @@ use kafka_protocol::{
     ResponseError,
     messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse, RequestHeader, SaslAuthenticateRequest},
     messages::{SaslHandshakeRequest, SaslHandshakeResponse},
-    protocol::{
-        Decodable, HeaderVersion, Request, StrBytes, VersionRange, encode_request_header_into_buffer,
-    },
+    protocol::{Decodable, HeaderVersion, Request, StrBytes, VersionRange, encode_request_header_into_buffer},
 };
 
 use crate::{
@@ -161,6 +159,7 @@ impl Connection {
     ///
     /// # Errors
     /// The connection ends, nothing comes for as long as `patience` says, or what comes is no answer to it.
+    #[allow(clippy::needless_pass_by_value, reason = "each request has one answer")]
     pub fn receive(
         &mut self,
         sent: Sent,

@@ -47,10 +47,15 @@ pub struct Leader {
     pub epoch: i32,
 }
 
+/// Leaders by partition, or why there is none.
+type Leaders = BTreeMap<i32, Result<Leader, ResponseError>>;
+/// A partition and its offset, or why there is none.
+pub type PartitionOffset = (i32, Result<i64, ResponseError>);
+
 /// What is known of topics.
 #[derive(Debug, Clone, Default)]
 pub struct Topics {
-    by_name: BTreeMap<String, Result<BTreeMap<i32, Result<Leader, ResponseError>>, ResponseError>>,
+    by_name: BTreeMap<String, Result<Leaders, ResponseError>>,
 }
 
 impl Topics {
@@ -95,7 +100,7 @@ pub enum OffsetSpec {
 }
 
 impl OffsetSpec {
-    /// Isolation level and timestamp that stand for it in ListOffsets.
+    /// Isolation level and timestamp that stand for it in `ListOffsets`.
     fn encoded(self) -> (i8, i64) {
         match self {
             Self::Earliest => (fetch::READ_UNCOMMITTED, -2),
@@ -234,7 +239,11 @@ impl<'c> Directory<'c> {
                     return Ok(answer);
                 }
                 Err(error @ WireError::Stopped) => return Err(error),
-                Err(error) => last = Some(error),
+                // What no other try can cure is what to tell.
+                Err(error) if !error.is_retriable() || last.as_ref().is_none_or(WireError::is_retriable) => {
+                    last = Some(error);
+                }
+                Err(_) => {}
             }
         }
         Err(WireError::NoBroker { last: Box::new(last.unwrap_or(WireError::Stopped)) })
@@ -251,7 +260,7 @@ pub fn list_offsets(
     partitions: &[(i32, i32)],
     which: OffsetSpec,
     patience: &Patience<'_>,
-) -> Result<Vec<(i32, Result<i64, ResponseError>)>, WireError> {
+) -> Result<Vec<PartitionOffset>, WireError> {
     // Version 2 is the first with an isolation level.
     let version = connection.version::<ListOffsetsRequest>(2, 7)?;
     let (isolation, timestamp) = which.encoded();

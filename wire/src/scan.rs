@@ -1,12 +1,51 @@
-//! Partitions read from start to end.
+//! Partitions read from start to end, over as many brokers as lead them.
+//!
+//! ```text
+//! coordinator (the calling thread)                      readers (a thread and a connection each)
+//! waiting ─► ask for leaders ─► deal to readers ─────►  fetch ahead, judge, hand over to visitors
+//!    ▲                                                    │
+//!    └── leader moved, connection lost, log too short ◄───┼──► at its end ─► finished
+//! ```
+//!
+//! What is handed over: each batch of the log once, in order, its checksum right. A partition's position moves only
+//! when a batch was handed over, and an answer counts only if it was asked for at that position, so neither retries nor
+//! new leaders repeat or skip anything. What was written by transactions that are open or aborted is among it.
+//!
+//! What cannot be read is told, never guessed: a batch that cannot be read is fetched again; if it still cannot, the
+//! scan goes on where a sound batch proves the way (behind it in the same bytes, or at a higher offset that the broker
+//! finds by its index). A position below the log's start goes on at the start, which is told. Where compaction left
+//! nothing up to the high watermark, two answers must say so.
+//!
+//! Bounds: a broker that sends nothing for `silence` is given up and the leader looked for again, by waits of 50 ms
+//! doubled to 1 s. The scan ends by `no_progress` after the last step of any partition, by `deadline` in any case, and
+//! within 100 ms when it is stopped (a visitor that works longer on one batch is waited for). A partition that brokers
+//! deny for 5 s is given up, one whose log ends below the target's end after `no_progress`. Memory: a connection has
+//! one buffer as large as its largest answer (16 MiB and a batch).
+//!
+//! Limits: logs in tiered storage were not tried. A host name's lookup ends when the system's resolver ends it.
 
-use std::{error::Error, time::Duration};
+mod coordinator;
+mod reader;
+mod reading;
+
+use std::{
+    error::Error,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 use crate::{
     batch::{Batch, BatchError},
     codec::Decompressor,
     config::WireConfig,
+    error::WireError,
     fetch::FetchSizes,
+};
+
+use self::{
+    coordinator::Coordinator,
+    reading::{Counters, Shared},
 };
 
 /// What is to be read of a partition.
@@ -128,4 +167,34 @@ pub struct Scanned<V> {
     pub position: i64,
     /// Whether all was read.
     pub outcome: Outcome,
+}
+
+/// Reads all targets. `tick` runs on the calling thread, twenty times a second. Results come in the order of the
+/// targets.
+///
+/// # Errors
+/// The brokers cannot be used at all (not spoken, not let in), or a thread panicked. Brokers that do not answer leave
+/// partitions incomplete.
+pub fn scan<V: Visitor>(
+    plan: &ScanPlan<'_>,
+    targets: Vec<(Target, V)>,
+    stop: &AtomicBool,
+    mut tick: impl FnMut(&Progress),
+) -> Result<Vec<Scanned<V>>, WireError> {
+    let halt = AtomicBool::new(false);
+    let counters = Counters::default();
+    let shared = Shared { plan, halt: &halt, counters: &counters, begun: Instant::now() };
+    thread::scope(|scope| {
+        let _halted = HaltOnDrop(&halt);
+        Coordinator::new(scope, shared, targets).run(stop, &mut tick)
+    })
+}
+
+/// A tick that panics must not leave threads behind that nobody ends.
+struct HaltOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for HaltOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
