@@ -28,7 +28,10 @@
 //! Every file contract carries `schema`: its name and version (see [`version`]). A reader refuses
 //! what it does not know.
 
+#![deny(unsafe_code)]
+
 pub mod anomaly;
+mod checksum;
 pub mod export;
 pub mod latency;
 pub mod load_spec;

@@ -27,6 +27,8 @@
 
 use thiserror::Error;
 
+use crate::checksum;
+
 /// Bytes of the header without a source.
 pub const HEADER_LEN: usize = 48;
 /// Bytes of the header with a source.
@@ -34,9 +36,8 @@ pub const HEADER_WITH_SOURCE_LEN: usize = 64;
 /// The stream of a seal's sentinel: no producer's.
 pub const SENTINEL_STREAM: u32 = u32::MAX;
 
-const MAGIC: [u8; 3] = *b"AKM";
-const VERSION: u8 = 1;
-const CHECKSUM_AT: usize = 44;
+/// Magic and version.
+const FRONT: u32 = u32::from_le_bytes(*b"AKM\x01");
 
 /// What kind of record it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -119,8 +120,9 @@ pub enum Damage {
 }
 
 /// The CRC-32C of a body: the start state of [`Header::encode`] and the cost that a pool saves.
+#[inline]
 pub fn body_checksum(body: &[u8]) -> u32 {
-    crc32c::crc32c(body)
+    checksum::append(0, body)
 }
 
 impl Header {
@@ -136,47 +138,47 @@ impl Header {
     /// When `value` is shorter than [`Header::encoded_len`]: sizes are checked before a run starts.
     #[inline]
     pub fn encode(&self, value: &mut [u8], body_checksum: u32) {
-        let mut fields = [0u8; CHECKSUM_AT];
         let flag = |set: bool, flag: Flags| if set { flag.0 } else { 0 };
         let flags = flag(self.source.is_some(), Flags::SOURCE)
             | flag(self.sentinel, Flags::SENTINEL)
             | flag(self.warm_up, Flags::WARM_UP);
-        fields[..3].copy_from_slice(&MAGIC);
-        fields[3] = VERSION;
-        fields[4..6].copy_from_slice(&flags.to_le_bytes());
-        fields[6..8].copy_from_slice(&self.attempt.to_le_bytes());
-        fields[8..12].copy_from_slice(&self.run.to_le_bytes());
-        fields[12..16].copy_from_slice(&self.stream.to_le_bytes());
-        fields[16..24].copy_from_slice(&self.sequence.to_le_bytes());
-        fields[24..32].copy_from_slice(&self.intended_ns.to_le_bytes());
-        fields[32..36].copy_from_slice(&self.send_delay_us.to_le_bytes());
-        fields[36..40].copy_from_slice(&self.transaction.to_le_bytes());
-        fields[40..44].copy_from_slice(&self.incarnation.to_le_bytes());
         let mut checksum = body_checksum;
         if let Some(source) = self.source {
             let extension = &mut value[HEADER_LEN..HEADER_WITH_SOURCE_LEN];
             extension[..4].copy_from_slice(&source.partition.to_le_bytes());
             extension[4..8].fill(0);
             extension[8..].copy_from_slice(&source.offset.to_le_bytes());
-            checksum = crc32c::crc32c_append(checksum, extension);
+            checksum = checksum::append(checksum, extension);
         }
-        checksum = crc32c::crc32c_append(checksum, &fields);
-        value[..CHECKSUM_AT].copy_from_slice(&fields);
-        value[CHECKSUM_AT..HEADER_LEN].copy_from_slice(&checksum.to_le_bytes());
+        // Words in registers: the checksum and the one pass of stores need not wait for bytes in memory.
+        let words = [
+            pair(FRONT, u32::from(flags) | (u32::from(self.attempt) << 16)),
+            pair(self.run, self.stream),
+            self.sequence,
+            self.intended_ns,
+            pair(self.send_delay_us, self.transaction),
+        ];
+        let last = pair(self.incarnation, checksum::append_words(checksum, words, self.incarnation));
+        let (header, _) = value[..HEADER_LEN].as_chunks_mut::<8>();
+        for (bytes, word) in header.iter_mut().zip(words.into_iter().chain([last])) {
+            *bytes = word.to_le_bytes();
+        }
     }
 
     /// Reads and checks a message value.
     #[inline]
     pub fn decode(value: &[u8]) -> Decoded {
         let Some(front) = value.first_chunk::<4>() else { return Decoded::Stranger };
-        if front[..3] != MAGIC || front[3] != VERSION {
+        if u32::from_le_bytes(*front) != FRONT {
             return Decoded::Stranger;
         }
-        let Some(fields) = value.first_chunk::<HEADER_LEN>() else { return Decoded::Corrupt(Damage::Truncated) };
-        let u16_at = |at: usize| u16::from_le_bytes([fields[at], fields[at + 1]]);
-        let u32_at = |at: usize| u32::from_le_bytes([fields[at], fields[at + 1], fields[at + 2], fields[at + 3]]);
-        let u64_at = |at: usize| u64::from(u32_at(at)) | (u64::from(u32_at(at + 4)) << 32);
-        let flags = Flags(u16_at(4));
+        let Some(header) = value.first_chunk::<HEADER_LEN>() else { return Decoded::Corrupt(Damage::Truncated) };
+        let word = |at: usize| {
+            let (words, _) = header.as_chunks::<8>();
+            u64::from_le_bytes(words[at])
+        };
+        let words = [word(0), word(1), word(2), word(3), word(4)];
+        let flags = Flags((words[0] >> 32) as u16);
         if flags.0 & !Flags::KNOWN != 0 {
             return Decoded::Corrupt(Damage::Flags);
         }
@@ -193,25 +195,32 @@ impl Header {
         };
         let mut checksum = body_checksum(&value[body_at..]);
         if source.is_some() {
-            checksum = crc32c::crc32c_append(checksum, &value[HEADER_LEN..HEADER_WITH_SOURCE_LEN]);
+            checksum = checksum::append(checksum, &value[HEADER_LEN..HEADER_WITH_SOURCE_LEN]);
         }
-        if crc32c::crc32c_append(checksum, &fields[..CHECKSUM_AT]) != u32_at(CHECKSUM_AT) {
+        let (incarnation, told) = (word(5) as u32, (word(5) >> 32) as u32);
+        if checksum::append_words(checksum, words, incarnation) != told {
             return Decoded::Corrupt(Damage::Checksum);
         }
         Decoded::Ours(Self {
-            run: u32_at(8),
-            stream: u32_at(12),
-            sequence: u64_at(16),
-            attempt: u16_at(6),
-            incarnation: u32_at(40),
-            transaction: u32_at(36),
-            intended_ns: u64_at(24),
-            send_delay_us: u32_at(32),
+            run: words[1] as u32,
+            stream: (words[1] >> 32) as u32,
+            sequence: words[2],
+            attempt: (words[0] >> 48) as u16,
+            incarnation,
+            transaction: (words[4] >> 32) as u32,
+            intended_ns: words[3],
+            send_delay_us: words[4] as u32,
             sentinel: flags.has(Flags::SENTINEL),
             warm_up: flags.has(Flags::WARM_UP),
             source,
         })
     }
+}
+
+/// Two fields as one little-endian word, the lower one first.
+#[inline]
+fn pair(first: u32, second: u32) -> u64 {
+    u64::from(first) | (u64::from(second) << 32)
 }
 
 #[cfg(test)]
