@@ -1,5 +1,5 @@
 # Thin on purpose: what these do is in setup.sh, in cargo and in `ackmark cluster prepare`.
-.PHONY: tools setup build bench test lint
+.PHONY: tools setup build bench test sigkill lint
 
 # The build that fetches Kafka's jars is the one that is needed next.
 PROFILE = --release
@@ -19,6 +19,12 @@ bench: setup
 
 test: lint setup
 	cargo test --workspace --locked
+
+# A load killed at 100 random moments; the ten of `make test` are of the same kind. SEED repeats what was drawn.
+KILLS = 100
+sigkill: PROFILE =
+sigkill: setup
+	ACKTEST_KILLS=$(KILLS) $(if $(SEED),ACKTEST_SEED=$(SEED)) cargo test --locked -p ackmark-cli --test real -- sigkill
 
 lint:
 	@./setup.sh lint

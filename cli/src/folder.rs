@@ -20,8 +20,9 @@ use crate::{files, problem::Problem};
 /// The folder holds no load, or one of another version.
 pub(crate) fn manifest(folder: &Path) -> Result<Manifest, Problem> {
     let path = folder.join(MANIFEST_FILE);
-    let content = files::read("manifest", &path)
-        .map_err(|problem| problem.hint("name the folder that `ackmark load --out` wrote"))?;
+    let content = files::read("manifest", &path).map_err(|problem| {
+        problem.hint("name the folder that `ackmark load --out` wrote; a load that left no manifest sent nothing")
+    })?;
     Ok(text::from_json(&path.display().to_string(), &content)?)
 }
 

@@ -1,9 +1,11 @@
 //! One load, from its spec to its report.
 //!
 //! Order: the spec is checked; the cluster is asked; producers are created and, with transactions,
-//! initialised; manifest and ledgers are written; then the threads send. At the end what is outstanding is
-//! waited for, within the bound, and the reports are written. What is wrong before the first message is an
-//! error; what goes wrong later ends the run as failed, with what was measured until then.
+//! initialised; ledgers are made, then the manifest that names them; then the threads send. So a folder
+//! without a manifest is one of a load that sent nothing, and with it every ledger is whole, whenever the
+//! load is killed. At the end what is outstanding is waited for, within the bound, and the reports are
+//! written. What is wrong before the first message is an error; what goes wrong later ends the run as
+//! failed, with what was measured until then.
 
 use std::{
     path::Path,
@@ -16,7 +18,7 @@ use std::{
 };
 
 use ackmark_client::{ClientProperties, LogSink, RawProducer};
-use ackmark_ledger::{Identity, StreamStart, TransactionLog};
+use ackmark_ledger::{DeliveryLedger, Identity, SendLedger, StreamStart, TransactionLog};
 use ackmark_schema::{
     load_spec::{LoadSpec, Schedule},
     manifest::{MANIFEST_FILE, Manifest, ProducerEntry, Stream},
@@ -100,6 +102,8 @@ pub(crate) fn run_arranged(
     if spec.profile.transactions.is_some() {
         producers.iter().try_for_each(|producer| init_transactions(producer, stop))?;
     }
+    let ledgers: Vec<Ledgers> =
+        (0..spec.producers).map(|producer| Ledgers::create(spec, folder, producer)).collect::<Result<_, _>>()?;
     let manifest = manifest(spec, &asked, &in_effect, &promise, &target);
     write_json(folder, MANIFEST_FILE, &manifest)?;
     let mut latency_file = match spec.schedule {
@@ -113,18 +117,19 @@ pub(crate) fn run_arranged(
     let ns = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX / 4);
     let warm_up_ns = ns(spec.warm_up.0);
     let window = Window::new(warm_up_ns, warm_up_ns.saturating_add(ns(spec.duration.0)), spec.messages.map(|n| n.0));
-    let common = Common { spec, folder, clock, halt: &halt, window: &window, in_effect: &in_effect };
+    let common = Common { spec, clock, halt: &halt, window: &window, in_effect: &in_effect };
     let flows: Vec<Flow> = producers.iter().map(|_| Flow::default()).collect();
     let borders: Vec<Vec<AtomicU64>> =
         producers.iter().map(|_| (0..spec.partitions).map(|_| AtomicU64::new(u64::MAX)).collect()).collect();
 
     let (out, seconds) = mpsc::channel();
     let (mut lines, mut spares) = (Vec::new(), Vec::new());
-    for (number, producer) in producers.iter().enumerate() {
+    for (number, (producer, ledgers)) in producers.iter().zip(ledgers).enumerate() {
         let (give_back, spare) = mpsc::channel();
         spares.push(give_back);
-        let own = Own { number: number as u32, producer, flow: &flows[number], measured_from: &borders[number] };
-        lines.push(line(&common, &own, pool.clone(), out.clone(), spare)?);
+        let (flow, measured_from) = (&flows[number], &borders[number][..]);
+        let own = Own { number: number as u32, producer, flow, measured_from, ledgers };
+        lines.push(line(&common, own, pool.clone(), out.clone(), spare)?);
     }
     drop(out);
     arrange(&mut lines);
@@ -177,7 +182,6 @@ pub(crate) fn run_arranged(
 /// What all producers of a run share.
 struct Common<'r> {
     spec: &'r LoadSpec,
-    folder: &'r Path,
     clock: Clock,
     halt: &'r Halt<'r>,
     window: &'r Window,
@@ -190,30 +194,44 @@ struct Own<'r> {
     producer: &'r RawProducer,
     flow: &'r Flow,
     measured_from: &'r [AtomicU64],
+    ledgers: Ledgers,
+}
+
+/// A producer's ledgers; none when the run is not verified.
+struct Ledgers {
+    send: Option<SendLedger>,
+    delivery: Option<DeliveryLedger>,
+    transactions: Option<TransactionLog>,
+}
+
+impl Ledgers {
+    fn create(spec: &LoadSpec, folder: &Path, producer: u32) -> Result<Self, LoadError> {
+        if !spec.verified {
+            return Ok(Self { send: None, delivery: None, transactions: None });
+        }
+        let identity = Identity { run: spec.run, producer, incarnation: INCARNATION };
+        let streams: Vec<StreamStart> = (0..spec.partitions)
+            .map(|partition| StreamStart { stream: stream_of(spec, producer, partition), first_sequence: 0 })
+            .collect();
+        let (send, delivery) = ackmark_ledger::create(folder, identity, &streams)?;
+        let transactional = spec.profile.transactions.is_some();
+        let transactions = transactional.then(|| TransactionLog::create(folder, identity)).transpose()?;
+        Ok(Self { send: Some(send), delivery: Some(delivery), transactions })
+    }
 }
 
 /// The two threads of a producer.
 pub(crate) type Line<'r> = (Sender<'r>, Delivery<'r>);
 
-/// Prepares a producer's threads and its ledgers.
+/// Prepares a producer's threads.
 fn line<'r>(
     common: &Common<'r>,
-    own: &Own<'r>,
+    own: Own<'r>,
     pool: Pool,
     seconds: mpsc::Sender<ProducerSecond>,
     spare: Receiver<Box<crate::latency::Latencies>>,
 ) -> Result<Line<'r>, LoadError> {
     let spec = common.spec;
-    let identity = Identity { run: spec.run, producer: own.number, incarnation: INCARNATION };
-    let streams: Vec<StreamStart> = (0..spec.partitions)
-        .map(|partition| StreamStart { stream: stream_of(spec, own.number, partition), first_sequence: 0 })
-        .collect();
-    let (send_ledger, delivery_ledger) = if spec.verified {
-        let (send, delivery) = ackmark_ledger::create(common.folder, identity, &streams)?;
-        (Some(send), Some(delivery))
-    } else {
-        (None, None)
-    };
     let (taker, giver) = match spec.schedule {
         Schedule::Max => (None, None),
         Schedule::Rate { .. } => {
@@ -221,24 +239,21 @@ fn line<'r>(
             (Some(taker), Some(giver))
         }
     };
-    let transactions = match spec.profile.transactions {
-        None => None,
-        Some(bounds) => {
-            let log = if spec.verified { Some(TransactionLog::create(common.folder, identity)?) } else { None };
-            let transaction_timeout =
-                properties::milliseconds(common.in_effect, "transaction.timeout.ms").unwrap_or(INIT_TIMEOUT);
-            let around = Surroundings {
-                producer: own.producer,
-                clock: common.clock,
-                flow: own.flow,
-                halt: common.halt,
-                transaction_timeout,
-                drain: spec.drain_timeout.0,
-                streams: streams.len(),
-            };
-            Some(Transactions::new(&around, bounds, log))
-        }
-    };
+    let Ledgers { send: send_ledger, delivery: delivery_ledger, transactions: log } = own.ledgers;
+    let transactions = spec.profile.transactions.map(|bounds| {
+        let transaction_timeout =
+            properties::milliseconds(common.in_effect, "transaction.timeout.ms").unwrap_or(INIT_TIMEOUT);
+        let around = Surroundings {
+            producer: own.producer,
+            clock: common.clock,
+            flow: own.flow,
+            halt: common.halt,
+            transaction_timeout,
+            drain: spec.drain_timeout.0,
+            streams: spec.partitions as usize,
+        };
+        Transactions::new(&around, bounds, log)
+    });
     let (reject, rejections) = mpsc::channel();
     let delivery = Delivery {
         producer: own.number,
@@ -279,7 +294,7 @@ fn line<'r>(
             rejections: reject,
         },
         pool,
-        sequences: Sequences::new(streams.len(), send_ledger),
+        sequences: Sequences::new(spec.partitions as usize, send_ledger),
         keys: KeySource::new(&spec.message.keys, own.number, spec.seed),
         stamps: taker,
         bounds: Bounds { messages: spec.outstanding.0, bytes: spec.outstanding_bytes.0 },

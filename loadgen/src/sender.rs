@@ -435,10 +435,11 @@ impl<'r> Line<'r> {
         let stream = self.parts.first_stream + group.partition;
         let members = self.assignment.members(group);
         let n = members.len() as u64;
-        let first = self.parts.sequences.reserve(slot, n)?;
+        // In this order: a sequence that is reserved is in the transaction that it was reserved for.
         if let Some(transactions) = &mut self.parts.transactions {
-            transactions.enter(slot, stream, first, n)?;
+            transactions.enter(slot, stream, self.parts.sequences.next[slot], n)?;
         }
+        let first = self.parts.sequences.reserve(slot, n)?;
         let amount = Amount { messages: n, bytes: self.parts.pool.layout().bytes(slot, first, n) };
         self.sent += amount;
         if self.measuring {

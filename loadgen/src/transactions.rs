@@ -196,7 +196,7 @@ impl<'r> Transactions<'r> {
         Ok(())
     }
 
-    /// Messages of a stream are about to be handed over, from a sequence on.
+    /// Messages of a stream are about to be reserved and handed over, from a sequence on.
     pub(crate) fn enter(&mut self, slot: usize, stream: u32, first: u64, n: u64) -> Result<(), TransactionsEnd> {
         if let Some(open) = &mut self.open {
             open.messages += n;

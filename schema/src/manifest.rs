@@ -1,6 +1,7 @@
 //! Who wrote a ledger and what its streams mean: `manifest.json` in a load folder.
 //!
-//! Written before the first message is sent, so that a run that dies can still be judged.
+//! Written when all ledgers are there and before the first message is sent, so that a run that dies can still
+//! be judged: without a manifest nothing was sent, with it every ledger is whole.
 //!
 //! ```text
 //! load folder/

@@ -11,7 +11,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum VerifyError {
     /// No manifest.
-    #[error("{} has no manifest.json{}: give the folder that `ackmark load` wrote", folder.display(), if *waited { " after waiting for it" } else { "" })]
+    #[error("{} has no manifest.json{}: give the folder that `ackmark load` wrote; a load that left no manifest sent nothing", folder.display(), if *waited { " after waiting for it" } else { "" })]
     NoManifest {
         /// The folder.
         folder: PathBuf,

@@ -9,6 +9,7 @@ use ackmark_client::{
     AdminClient, ClientProperties, ErrorCode, LogSink,
     admin::{NewTopic, until_known},
 };
+use ackmark_ledger::LedgerError;
 use ackmark_loadgen::{LoadError, Update};
 use ackmark_schema::{
     load_spec::LoadSpec,
@@ -117,7 +118,8 @@ fn problem(error: &LoadError) -> Problem {
         | LoadError::TooFewPartitions { .. }
         | LoadError::TooLarge { .. }
         | LoadError::Payload(_)
-        | LoadError::FolderUsed { .. } => Problem::refused(error),
+        | LoadError::FolderUsed { .. }
+        | LoadError::Ledger(LedgerError::Exists { .. }) => Problem::refused(error),
         _ => Problem::failed(error),
     }
 }

@@ -10,8 +10,10 @@ mod copy;
 mod evidence;
 mod kafka;
 mod mutations;
+mod plain;
 mod profiles;
 mod seal;
+mod sigkill;
 mod trouble;
 
 use std::{process::ExitCode, sync::Arc};
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     trials.extend(consent::trials(&kafka));
     trials.extend(evidence::trials(&kafka));
     trials.extend(trouble::trials(&kafka));
+    trials.extend(sigkill::trials(&kafka));
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     // All trials are over, so this is the last owner: its processes end here.
     drop(kafka);
