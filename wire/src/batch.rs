@@ -54,7 +54,7 @@ const DELETE_HORIZON: i16 = 1 << 6;
 pub enum BatchError {
     /// Message format v0 or v1.
     #[error(
-        "the message at offset {offset} has message format v{magic}, which no Kafka since 3.0 writes and the log \
+        "the message at offset {offset} has message format v{magic}, which no Kafka since 4.0 writes and the log \
          reader does not read: read this topic with the librdkafka consumer"
     )]
     OldFormat {

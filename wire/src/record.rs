@@ -34,7 +34,7 @@ pub struct Record<'a> {
 /// Headers of a record, in the order of its producer; keys may repeat. Read as they are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Headers<'a> {
-    rest: &'a [u8],
+    bytes: &'a [u8],
     count: u32,
 }
 
@@ -47,44 +47,73 @@ pub struct Header<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-impl Headers<'_> {
-    /// How many are left.
+impl<'a> Headers<'a> {
+    /// How many there are, as the record says.
     #[inline]
     pub fn len(&self) -> usize {
         self.count as usize
     }
 
-    /// Whether none is left.
+    /// Whether there is none.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
+
+    /// One after another.
+    pub fn iter(&self) -> HeadersIter<'a> {
+        HeadersIter { rest: self.bytes, left: self.count }
+    }
 }
 
-impl<'a> Iterator for Headers<'a> {
-    /// An error ends it.
+impl<'a> IntoIterator for Headers<'a> {
+    type Item = Result<Header<'a>, Malformed>;
+    type IntoIter = HeadersIter<'a>;
+
+    fn into_iter(self) -> HeadersIter<'a> {
+        self.iter()
+    }
+}
+
+impl<'a> IntoIterator for &Headers<'a> {
+    type Item = Result<Header<'a>, Malformed>;
+    type IntoIter = HeadersIter<'a>;
+
+    fn into_iter(self) -> HeadersIter<'a> {
+        self.iter()
+    }
+}
+
+/// Headers of a record, one after another. An error ends it.
+#[derive(Debug, Clone)]
+pub struct HeadersIter<'a> {
+    rest: &'a [u8],
+    left: u32,
+}
+
+impl<'a> HeadersIter<'a> {
+    fn header(&mut self) -> Result<Header<'a>, Malformed> {
+        let mut at = BytesAt::new(self.rest);
+        let header = Header { key: at.bytes()?, value: at.nullable_bytes()? };
+        self.rest = at.rest();
+        if self.left == 0 && !at.is_empty() { Err(Malformed::LeftOver) } else { Ok(header) }
+    }
+}
+
+impl<'a> Iterator for HeadersIter<'a> {
     type Item = Result<Header<'a>, Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.count == 0 {
-            return None;
-        }
-        self.count -= 1;
-        let mut at = BytesAt::new(self.rest);
-        let mut read = || {
-            let header = Header { key: at.bytes()?, value: at.nullable_bytes()? };
-            if self.count == 0 && !at.is_empty() { Err(Malformed::LeftOver) } else { Ok(header) }
-        };
-        let header = read();
-        self.rest = at.rest();
+        self.left = self.left.checked_sub(1)?;
+        let header = self.header();
         if header.is_err() {
-            self.count = 0;
+            self.left = 0;
         }
         Some(header)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.len()))
+        (0, Some(self.left as usize))
     }
 }
 
@@ -168,7 +197,7 @@ impl<'a> Records<'a> {
             timestamp,
             key,
             value,
-            headers: Headers { rest, count: headers as u32 },
+            headers: Headers { bytes: rest, count: headers as u32 },
         })
     }
 
