@@ -236,10 +236,14 @@ impl<'a> Iterator for Records<'a> {
 
 impl std::iter::FusedIterator for Records<'_> {}
 
-/// What a control record says.
+/// What a control record says of the transaction of its batch's producer id.
+///
+/// The batch's producer epoch is that of the transaction, or one more: since transaction version 2 (KIP-890) a broker
+/// raises the epoch with each end, and writes the raised one into the marker. The log order tells which records it ends:
+/// those of the producer id since the marker before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Marker {
-    /// The transaction of the batch's producer id and epoch is aborted: its records since the marker before are void.
+    /// It is aborted: its records are void.
     Abort {
         /// Epoch of the transaction coordinator that decided.
         coordinator_epoch: i32,
