@@ -1,5 +1,5 @@
 # Thin on purpose: what these do is in setup.sh, in cargo and in `ackmark cluster prepare`.
-.PHONY: tools setup build bench test sigkill lint
+.PHONY: tools setup build bench peers test sigkill lint
 
 # The build that fetches Kafka's jars is the one that is needed next.
 PROFILE = --release
@@ -16,6 +16,10 @@ build: tools
 
 bench: setup
 	cargo run --release --locked -p ackmark-cli -- bench $(ARGS)
+
+# Go and kcat are two of the contenders: what is missing is named and left out.
+peers: setup
+	cargo run --release --locked -p ackmark-peers -- $(ARGS)
 
 test: lint setup
 	cargo test --workspace --locked

@@ -6,7 +6,7 @@ use ackmark_schema::result::Environment;
 use procfs::{Current as _, FromRead as _};
 
 /// What this machine says of itself; what it does not say is empty or absent.
-pub(crate) fn environment(java_version: Option<String>) -> Environment {
+pub fn environment(java_version: Option<String>) -> Environment {
     let uname = rustix::system::uname();
     Environment {
         host: uname.nodename().to_string_lossy().into_owned(),

@@ -61,6 +61,7 @@ mod warm_up;
 mod warnings;
 
 pub use child::PARENT_VARIABLE;
+pub use environment::environment;
 pub use error::BenchError;
 pub use event::{BenchEvent, ChildKind, Events, Progress};
 pub use handover::PROPERTIES_FROM_STDIN;

@@ -1,4 +1,4 @@
-//! The result folder: `<date>-<host>-<scenario>`, with `-2`, `-3` … where that is taken.
+//! The result folder: `<date>-<host>-<name>`, with `-2`, `-3` … where that is taken.
 //!
 //! It has its final name from the start. `result.json` is replaced as a whole after each trial (a temporary
 //! file, flushed, renamed), so that at any time the file there is complete and holds all that was measured.
@@ -14,6 +14,7 @@ use ackmark_schema::{
     scenario::Scenario,
 };
 use jiff::ZonedDateTime;
+use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use crate::{error::BenchError, readme};
@@ -41,18 +42,35 @@ impl ResultFolder {
     /// # Errors
     /// A folder that cannot be made or written to: read-only, full, a file in its place.
     pub fn create(results: &Path, host: &str, scenario: &Scenario) -> Result<Self, BenchError> {
+        Self::with(results, host, &scenario.name, |folder| {
+            let text = toml::to_string(scenario).map_err(io::Error::other)?;
+            folder.replace(SCENARIO_FILE, text.as_bytes())
+        })
+    }
+
+    /// Makes one of that name below `results`, with nothing in it, and tries that it can be written to.
+    ///
+    /// # Errors
+    /// A folder that cannot be made or written to: read-only, full, a file in its place.
+    pub fn named(results: &Path, host: &str, name: &str) -> Result<Self, BenchError> {
+        Self::with(results, host, name, |_| Ok(()))
+    }
+
+    fn with(
+        results: &Path,
+        host: &str,
+        name: &str,
+        fill: impl FnOnce(&Self) -> io::Result<()>,
+    ) -> Result<Self, BenchError> {
         let unwritable = |path: &Path| {
             let path = path.to_owned();
             move |source| BenchError::Unwritable { path, source }
         };
         fs::create_dir_all(results).map_err(unwritable(results))?;
-        let name = format!("{}-{}-{}", ZonedDateTime::now().date(), slug(host), scenario.name);
+        let name = format!("{}-{}-{name}", ZonedDateTime::now().date(), slug(host));
         let path = make_unique(results, &name).map_err(unwritable(results))?;
         let folder = Self { path };
-        let prepared = folder.probe().and_then(|()| {
-            let text = toml::to_string(scenario).map_err(io::Error::other)?;
-            folder.replace(SCENARIO_FILE, text.as_bytes())
-        });
+        let prepared = folder.probe().and_then(|()| fill(&folder));
         if let Err(source) = prepared {
             // Only what was made here a moment ago; an empty or half-written folder is no result.
             let _ = fs::remove_dir_all(&folder.path);
@@ -76,12 +94,19 @@ impl ResultFolder {
     /// # Errors
     /// The disk is full, or the folder has gone.
     pub fn write(&self, result: &RunResult) -> Result<(), BenchError> {
+        self.write_with(result, &readme::text(result, &self.charts()))
+    }
+
+    /// Writes a result of any contract as it stands, and its text for people.
+    ///
+    /// # Errors
+    /// The disk is full, or the folder has gone.
+    pub fn write_with(&self, result: &impl Serialize, readme: &str) -> Result<(), BenchError> {
         let mut text = serde_json::to_string_pretty(result)
             .map_err(|error| self.unwritable(RESULT_FILE, io::Error::other(error)))?;
         text.push('\n');
         self.replace(RESULT_FILE, text.as_bytes()).map_err(|source| self.unwritable(RESULT_FILE, source))?;
-        self.replace(README_FILE, readme::text(result, &self.charts()).as_bytes())
-            .map_err(|source| self.unwritable(README_FILE, source))
+        self.replace(README_FILE, readme.as_bytes()).map_err(|source| self.unwritable(README_FILE, source))
     }
 
     /// Names of the charts that are there, as SVG, in order.

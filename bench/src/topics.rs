@@ -48,6 +48,7 @@ impl<'a> Topics<'a> {
             name: name.to_owned(),
             partitions: self.like.partitions.cast_signed(),
             replication_factor: self.like.replication_factor.cast_signed(),
+            assignment: Vec::new(),
             configs,
         }
     }

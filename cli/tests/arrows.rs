@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Each crate and what it may use of ackmark's.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("schema", &[]),
     ("stats", &["schema"]),
     ("ledger", &["schema"]),
@@ -19,6 +19,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("bench", &["schema", "stats", "client", "cluster"]),
     ("charts", &["schema", "stats"]),
     ("cli", &["schema", "stats", "ledger", "client", "wire", "cluster", "loadgen", "verifier", "bench", "charts"]),
+    ("peers", &["schema", "stats", "client", "cluster", "bench"]),
 ];
 
 /// Who may use librdkafka outside of tests.

@@ -87,6 +87,9 @@ pub struct NewTopic {
     pub partitions: i32,
     /// Replicas of each; -1 for the broker's default.
     pub replication_factor: i32,
+    /// Ids of each partition's brokers, the one that leads at first; empty: the cluster chooses. Given with a
+    /// replication factor of -1.
+    pub assignment: Vec<Vec<i32>>,
     /// Topic configs, for example `min.insync.replicas`.
     pub configs: Vec<(String, String)>,
 }

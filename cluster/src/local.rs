@@ -41,6 +41,7 @@ pub use self::{
     jars::KAFKA_VERSION,
     java::{Java, MINIMUM_JAVA},
     settings::Settings,
+    spawn::spawn_bound,
     state::{NodeState, State},
     stop::Stop,
     topology::{BROKER_IDS, CONTROLLER_ID, LISTENER_PROPERTIES, NODE_PROPERTIES, Role},
@@ -97,6 +98,17 @@ impl Default for LocalOptions {
     }
 }
 
+/// What Kafka's own command line tools run with.
+#[derive(Debug, Clone)]
+pub struct KafkaTools {
+    /// Kafka's version.
+    pub version: String,
+    /// The Java to run them.
+    pub java: Java,
+    /// For `java -cp`.
+    pub class_path: String,
+}
+
 /// One node's process, as others may look at it.
 #[derive(Debug, Clone)]
 pub struct BrokerProcess {
@@ -142,6 +154,18 @@ impl Local {
     /// Java or Maven missing, or the fetch failed.
     pub fn prepare(options: &LocalOptions, progress: Progress<'_>) -> Result<String, ClusterError> {
         Starter::prepare(options, progress).map(|starter| starter.jars.version)
+    }
+
+    /// Finds Kafka's own tools, fetching the jars if they are nowhere.
+    ///
+    /// # Errors
+    /// Java or Maven missing, or the fetch failed.
+    pub fn tools(options: &LocalOptions, progress: Progress<'_>) -> Result<KafkaTools, ClusterError> {
+        let java = Java::find()?;
+        let home = Home::open(options.home.as_deref())?;
+        let _lock = home.lock(PREPARE_WAIT_MAX, &options.stop)?;
+        let jars = Jars::find(&home, options, progress)?;
+        Ok(KafkaTools { class_path: jars.class_path(), version: jars.version, java })
     }
 
     /// `host:port,…` for clients.

@@ -6,8 +6,9 @@
 use schemars::{Schema, schema_for};
 
 use crate::{
-    load_spec::LoadSpec, manifest::Manifest, profile::Profile, report::load::LoadReport, report::seal::SealReport,
-    report::timeline::Timeline, report::verify::VerifyReport, result::RunResult, scenario::Scenario,
+    load_spec::LoadSpec, manifest::Manifest, peers::PeersResult, profile::Profile, report::load::LoadReport,
+    report::seal::SealReport, report::timeline::Timeline, report::verify::VerifyReport, result::RunResult,
+    scenario::Scenario,
 };
 
 /// Every contract with its JSON Schema, by name.
@@ -22,6 +23,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("timeline", schema_for!(Timeline)),
         ("verify", schema_for!(VerifyReport)),
         ("result", schema_for!(RunResult)),
+        ("peers", schema_for!(PeersResult)),
     ]
 }
 

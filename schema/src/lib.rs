@@ -21,6 +21,7 @@
 //! | [`report`] | what load, seal and verify found |
 //! | [`latency`] | percentiles with their intervals |
 //! | [`result`] | one whole run, with verdicts |
+//! | [`peers`] | other tools beside ackmark on the same work |
 //! | [`units`] | sizes, rates and times as people write them |
 //! | [`text`] | reading TOML and JSON contracts with errors that name the cure |
 //! | [`export`] | the JSON Schemas |
@@ -36,6 +37,7 @@ pub mod export;
 pub mod latency;
 pub mod load_spec;
 pub mod manifest;
+pub mod peers;
 pub mod profile;
 pub mod promise;
 pub mod properties;

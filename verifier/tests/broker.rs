@@ -53,7 +53,13 @@ fn committed_aborted_and_dead_transactions_are_told_apart() {
     let admin = AdminClient::new(&connection, LogSink::discard()).unwrap();
     let unique = jiff::Timestamp::now().as_nanosecond();
     let (topic, id) = (format!("verifier-test-{unique}"), format!("verifier-test-{unique}"));
-    let new = NewTopic { name: topic.clone(), partitions: 2, replication_factor: 3, configs: Vec::new() };
+    let new = NewTopic {
+        name: topic.clone(),
+        partitions: 2,
+        replication_factor: 3,
+        assignment: Vec::new(),
+        configs: Vec::new(),
+    };
     admin.create_topic(&new, SOON).unwrap();
 
     let mut world = World::new(1, 2, true);

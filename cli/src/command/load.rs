@@ -185,6 +185,7 @@ fn create_topic(admin: &AdminClient, name: &str, partitions: u32) -> Result<u32,
         name: name.to_owned(),
         partitions: partitions as i32,
         replication_factor: BROKERS_DEFAULT,
+        assignment: Vec::new(),
         configs: Vec::new(),
     };
     let created = admin.create_topic(&topic, TIMEOUT).map_err(|error| match error.code() {

@@ -74,6 +74,7 @@ impl Kafka {
             name: name.clone(),
             partitions: PARTITIONS,
             replication_factor: 3,
+            assignment: Vec::new(),
             configs: vec![("min.insync.replicas".to_owned(), "2".to_owned())],
         };
         self.admin().create_topic(&topic, TIMEOUT).unwrap();

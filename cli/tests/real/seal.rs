@@ -187,6 +187,7 @@ fn refused_sentinel(kafka: &Kafka) {
         name: format!("compacted-{}", kafka.topic()),
         partitions: PARTITIONS,
         replication_factor: 3,
+        assignment: Vec::new(),
         configs: vec![("cleanup.policy".to_owned(), "compact".to_owned())],
     };
     kafka.admin().create_topic(&topic, TIMEOUT).unwrap();

@@ -274,6 +274,23 @@ impl NewTopics {
             return Err(ClientError::operation(what, ErrorCode::INVALID_ARG, &reason.text()));
         }
         self.0.push(request);
+        for (partition, brokers) in topic.assignment.iter().enumerate() {
+            let mut brokers = brokers.clone();
+            // SAFETY: a live request; the ids are copied; the buffer has the size given.
+            let code = unsafe {
+                sys::rd_kafka_NewTopic_set_replica_assignment(
+                    request,
+                    partition as i32,
+                    brokers.as_mut_ptr(),
+                    brokers.len(),
+                    reason.as_mut_ptr(),
+                    super::ERROR_BUFFER,
+                )
+            };
+            if let Some(code) = ErrorCode::from_raw(code as i32) {
+                return Err(ClientError::operation(format!("create topic '{}'", topic.name), code, &reason.text()));
+            }
+        }
         for (key, value) in &topic.configs {
             let key = c_string("topic config", key)?;
             let value = c_string("topic config value", value)?;

@@ -47,6 +47,14 @@ pub(super) fn spawn(command: Command, fate: Fate, inherited: Option<OwnedFd>) ->
     result.recv().map_err(|_| gone())?
 }
 
+/// Starts `command` in a session of its own; it is killed when this process ends, however that happens.
+///
+/// # Errors
+/// The system's, for a program that is not there or cannot be run.
+pub fn spawn_bound(command: Command) -> io::Result<Child> {
+    spawn(command, Fate::DiesWithParent, None)
+}
+
 /// The thread that forks, started at first use; it never ends.
 fn spawner() -> io::Result<&'static SyncSender<Job>> {
     static SPAWNER: OnceLock<Result<SyncSender<Job>, String>> = OnceLock::new();

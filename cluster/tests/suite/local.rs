@@ -31,8 +31,13 @@ fn a_measured_cluster_starts_serves_replicated_topics_and_leaves_nothing() {
     assert_eq!(facts.configs["replica.lag.time.max.ms"], "30000");
 
     let admin = AdminClient::new(&cluster.client_properties(), LogSink::discard()).unwrap();
-    let topic =
-        NewTopic { name: "ackmark-test".to_owned(), partitions: 3, replication_factor: -1, configs: Vec::new() };
+    let topic = NewTopic {
+        name: "ackmark-test".to_owned(),
+        partitions: 3,
+        replication_factor: -1,
+        assignment: Vec::new(),
+        configs: Vec::new(),
+    };
     let topic = admin.create_topic(&topic, SOON).unwrap();
     assert_eq!(topic.replication_factor(), 3);
     let Cluster::Local(local) = cluster else { unreachable!() };

@@ -1,0 +1,121 @@
+//! From runs to figures: medians over rounds, and ackmark over each contender, paired by round.
+
+use std::collections::BTreeMap;
+
+use ackmark_schema::peers::{Figure, Measure, Ratio, Run};
+use ackmark_stats::{median_interval, paired_ratio};
+
+use crate::contender::Contender;
+
+/// All measures, in the order of the result.
+const MEASURES: [Measure; 4] = [Measure::Interval, Measure::AfterWarmUp, Measure::Process, Measure::Cpu];
+
+/// What follows from the runs of a cell. Those of round 0 are discarded.
+pub(crate) fn figures(runs: &[Run], messages: u64) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for contender in Contender::ALL {
+        for measure in MEASURES {
+            let own = by_round(runs, contender, measure, messages);
+            let values: Vec<f64> = own.values().copied().collect();
+            let Some(estimate) = median_interval(&values) else { continue };
+            let ackmark_over_this =
+                if contender == Contender::Ackmark { None } else { over(&ackmark(runs, measure, messages), &own) };
+            figures.push(Figure { contender: contender.name().to_owned(), measure, estimate, ackmark_over_this });
+        }
+    }
+    figures
+}
+
+/// ackmark's side of a ratio: it has no warm-up of its own, so that its whole interval is compared.
+fn ackmark(runs: &[Run], measure: Measure, messages: u64) -> BTreeMap<u32, f64> {
+    let measure = if measure == Measure::AfterWarmUp { Measure::Interval } else { measure };
+    by_round(runs, Contender::Ackmark, measure, messages)
+}
+
+fn by_round(runs: &[Run], contender: Contender, measure: Measure, messages: u64) -> BTreeMap<u32, f64> {
+    let of_it = runs.iter().filter(|run| run.round > 0 && run.contender == contender.name());
+    of_it.filter_map(|run| Some((run.round, value(run, measure, messages as f64)?))).collect()
+}
+
+fn value(run: &Run, measure: Measure, messages: f64) -> Option<f64> {
+    match measure {
+        Measure::Interval => Some(messages / run.interval_s?),
+        Measure::AfterWarmUp => run.after_warm_up_per_s,
+        Measure::Process => Some(messages / run.process_s),
+        Measure::Cpu => Some(run.cpu.total_s() / messages * 1e6),
+    }
+}
+
+fn over(ackmark: &BTreeMap<u32, f64>, other: &BTreeMap<u32, f64>) -> Option<Ratio> {
+    let pairs: Vec<(f64, f64)> = ackmark.iter().filter_map(|(round, own)| Some((*own, *other.get(round)?))).collect();
+    let found = paired_ratio(&pairs)?;
+    Some(Ratio {
+        ratio: found.ratio,
+        low: found.interval.map(|interval| interval.low),
+        high: found.interval.map(|interval| interval.high),
+        confidence: found.interval.map(|interval| interval.confidence),
+        pairs: found.pairs,
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use ackmark_schema::report::CpuTime;
+
+    use super::*;
+
+    /// A run of 1 s by default.
+    pub(crate) fn run(contender: Contender, round: u32, interval_s: f64, cpu_s: f64) -> Run {
+        Run {
+            contender: contender.name().to_owned(),
+            round,
+            interval_s: Some(interval_s),
+            process_s: interval_s + 0.5,
+            cpu: CpuTime { user_s: cpu_s, system_s: 0.0 },
+            after_warm_up_per_s: None,
+        }
+    }
+
+    fn find(figures: &[Figure], contender: Contender, measure: Measure) -> &Figure {
+        let found = figures.iter().find(|figure| figure.contender == contender.name() && figure.measure == measure);
+        found.unwrap_or_else(|| panic!("no {measure:?} of {contender:?}: {figures:?}"))
+    }
+
+    #[test]
+    fn ratios_are_paired_by_round_and_round_0_is_discarded() {
+        let mut runs = Vec::new();
+        for round in 0..=6 {
+            // The machine gets slower from round to round; ackmark is always twice as fast, but for round 0.
+            let slow = f64::from(1 << round);
+            runs.push(run(Contender::Ackmark, round, if round == 0 { 100.0 } else { slow }, 0.3 * slow));
+            runs.push(Run {
+                after_warm_up_per_s: Some(0.5e6 / slow),
+                ..run(Contender::Kafka, round, 2.0 * slow, 1.2 * slow)
+            });
+        }
+        let figures = figures(&runs, 1_000_000);
+        let rate = find(&figures, Contender::Kafka, Measure::Interval);
+        assert_eq!((rate.estimate.n, rate.estimate.max), (6, 0.25e6));
+        let ratio = rate.ackmark_over_this.as_ref().expect("six pairs");
+        assert!((ratio.ratio - 2.0).abs() < 1e-9 && ratio.pairs == 6, "{ratio:?}");
+        assert!((ratio.low.expect("six pairs") - 2.0).abs() < 1e-9 && ratio.confidence > Some(0.95), "{ratio:?}");
+        let warm =
+            find(&figures, Contender::Kafka, Measure::AfterWarmUp).ackmark_over_this.as_ref().expect("six pairs");
+        assert!((warm.ratio - 2.0).abs() < 1e-9, "ackmark's whole interval against the warm figure: {warm:?}");
+        let cpu = find(&figures, Contender::Kafka, Measure::Cpu).ackmark_over_this.as_ref().expect("six pairs");
+        assert!((cpu.ratio - 0.25).abs() < 1e-9, "{cpu:?}");
+        assert!(find(&figures, Contender::Ackmark, Measure::Process).ackmark_over_this.is_none());
+    }
+
+    #[test]
+    fn a_round_that_one_lacks_is_no_pair_and_below_six_there_is_no_interval() {
+        let mut runs: Vec<Run> = (1..=6).map(|round| run(Contender::Ackmark, round, 1.0, 1.0)).collect();
+        runs.extend(
+            (2..=6).map(|round| run(Contender::Kcat, round, 2.0, 1.0)).map(|run| Run { interval_s: None, ..run }),
+        );
+        let figures = figures(&runs, 1_000_000);
+        let process = find(&figures, Contender::Kcat, Measure::Process).ackmark_over_this.as_ref().expect("five pairs");
+        assert_eq!((process.pairs, process.low), (5, None));
+        assert!(!figures.iter().any(|figure| figure.contender == "kcat" && figure.measure == Measure::Interval));
+    }
+}

@@ -1,0 +1,152 @@
+//! The brokers and the topics.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    thread,
+    time::{Duration, Instant},
+};
+
+use ackmark_client::{AdminClient, LogSink, admin::NewTopic};
+use ackmark_cluster::{Cluster, ClusterError, External, Local, local::LocalOptions};
+use ackmark_schema::{
+    result::{ClusterFacts, Provider},
+    units::Bytes,
+};
+use rustix::fs::statvfs;
+
+use crate::{
+    cell::{CellPlan, PARTITIONS},
+    error::PeersError,
+};
+
+/// How long a topic may take to be there with all its replicas, to tell its offsets, or to go.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long replicas may take to catch up after the last acknowledgement.
+const REPLICATION_MAX: Duration = Duration::from_secs(30);
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// A running Kafka on this machine.
+pub(crate) struct Kafka {
+    /// First: it is asked through while the brokers live.
+    admin: AdminClient,
+    /// What it says about itself.
+    pub(crate) facts: ClusterFacts,
+    cluster: Cluster,
+}
+
+/// Options of a local cluster, whose start ends when `stop` says so. The variables are those of `ackmark cluster`.
+pub(crate) fn options(stop: &Arc<AtomicBool>) -> LocalOptions {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    LocalOptions {
+        version: variable("ACKMARK_KAFKA_VERSION").and_then(|version| version.into_string().ok()),
+        home: variable("ACKMARK_HOME").map(PathBuf::from),
+        stop: Arc::clone(stop).into(),
+        ..LocalOptions::default()
+    }
+}
+
+impl Kafka {
+    /// Starts brokers, or finds those that run at `servers`.
+    ///
+    /// # Errors
+    /// They cannot be started or do not answer.
+    pub(crate) fn start(servers: Option<&str>, options: &LocalOptions, say: &dyn Fn(&str)) -> Result<Self, PeersError> {
+        let cluster = match servers {
+            Some(servers) => Cluster::External(External::new(servers, None, &[])?),
+            None => Cluster::Local(Local::start(options, say)?),
+        };
+        let facts = cluster.facts()?;
+        let admin = AdminClient::new(&cluster.client_properties(), LogSink::discard())?;
+        Ok(Self { admin, facts, cluster })
+    }
+
+    /// `host:port,…` for clients.
+    pub(crate) fn servers(&self) -> String {
+        self.cluster.bootstrap_servers()
+    }
+
+    /// Java's version, where brokers were started here.
+    pub(crate) fn java_version(&self) -> Option<String> {
+        if let Cluster::Local(local) = &self.cluster { Some(local.java_version().to_owned()) } else { None }
+    }
+
+    /// Whether all brokers that were started here are still there.
+    ///
+    /// # Errors
+    /// One has ended by itself.
+    pub(crate) fn check(&self) -> Result<(), ClusterError> {
+        if let Cluster::Local(local) = &self.cluster { local.check() } else { Ok(()) }
+    }
+
+    /// Refuses a cell whose topic does not fit on the brokers' disk. Of brokers that run elsewhere nothing is known.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(crate) fn check_disk(&self, cell: &CellPlan) -> Result<(), PeersError> {
+        let Cluster::Local(local) = &self.cluster else { return Ok(()) };
+        let Ok(disk) = statvfs(local.folder()) else { return Ok(()) };
+        let available = disk.f_bavail.saturating_mul(disk.f_frsize);
+        // The topic before it may still be there.
+        let needed = cell.topic_bytes() * 2;
+        if needed <= available {
+            return Ok(());
+        }
+        let (needed, available) = (Bytes(needed).approximate(), Bytes(available).approximate());
+        Err(PeersError::TooLittleDisk { needed, available, folder: local.folder().to_owned() })
+    }
+
+    /// Creates a cell's topic and waits until it can be used.
+    ///
+    /// # Errors
+    /// The refusal, or not in time.
+    pub(crate) fn create(&self, cell: &CellPlan, name: &str) -> Result<(), PeersError> {
+        let broker = self.facts.brokers.first().map_or(1, |broker| broker.id);
+        let assignment = if cell.one_broker { vec![vec![broker]; PARTITIONS as usize] } else { Vec::new() };
+        let topic = NewTopic {
+            name: name.to_owned(),
+            partitions: PARTITIONS as i32,
+            replication_factor: if cell.one_broker { -1 } else { cell.replication_factor() as i32 },
+            assignment,
+            configs: vec![("min.insync.replicas".to_owned(), cell.min_insync_replicas().to_string())],
+        };
+        self.admin.create_topic(&topic, TIMEOUT)?;
+        Ok(())
+    }
+
+    /// Deletes a topic.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn delete(&self, topic: &str) -> Result<(), PeersError> {
+        Ok(self.admin.delete_topic(topic, TIMEOUT)?)
+    }
+
+    /// Records that a topic holds, once it holds `expected` of them or will not: the sum of its end offsets less its
+    /// first ones. A record counts when the replicas in sync have it, so after acks=1 that takes a while; the next run
+    /// must not begin before.
+    ///
+    /// # Errors
+    /// A partition does not tell in time.
+    pub(crate) fn records(&self, topic: &str, expected: u64) -> Result<u64, PeersError> {
+        let start = Instant::now();
+        loop {
+            let offsets = self.admin.offsets(topic, TIMEOUT)?;
+            let records = offsets.iter().map(|partition| (partition.high - partition.low) as u64).sum();
+            if records >= expected || start.elapsed() > REPLICATION_MAX {
+                return Ok(records);
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    /// Stops brokers that were started here.
+    ///
+    /// # Errors
+    /// A process that survives SIGKILL.
+    pub(crate) fn stop(self) -> Result<(), PeersError> {
+        debug_assert_eq!(self.facts.provider == Provider::Local, matches!(self.cluster, Cluster::Local(_)));
+        if let Cluster::Local(local) = self.cluster { Ok(local.stop()?) } else { Ok(()) }
+    }
+}

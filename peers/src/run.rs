@@ -1,0 +1,414 @@
+//! All of it, in order: contenders, brokers, warm-up, cells, rounds, runs. After each run the result is written.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use ackmark_bench::{environment, result_folder::ResultFolder};
+use ackmark_schema::{
+    peers::{Cell, Contender as ContenderFacts, Failure, PeersResult, Run},
+    report::Ending,
+    units::grouped,
+    version::SchemaId,
+};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+
+use crate::{
+    arguments::{Arguments, Kind},
+    cell::{CELLS, CellPlan, PARTITIONS},
+    child::{self, Done, Undone},
+    contender::Contender,
+    error::PeersError,
+    judge,
+    kafka::{self, Kafka},
+    plan::Plan,
+    table,
+    tools::{self, Entrant, Job, Tool, ackmark},
+};
+
+/// The name of a result folder's end.
+const NAME: &str = "peers";
+/// A run's bound: a start on a busy machine, and the slowest rate that is waited for.
+const RUN_MIN: Duration = Duration::from_mins(1);
+const RATE_MIN_PER_S: f64 = 20_000.0;
+/// Failures in a row after which a contender is left out of the rest of a cell.
+const FAILURES_MAX: usize = 2;
+
+/// What is left of a series.
+pub(crate) struct Outcome {
+    /// The result, as it was last written.
+    pub(crate) result: PeersResult,
+    /// Where.
+    pub(crate) folder: PathBuf,
+}
+
+impl Outcome {
+    /// 0 only where every run has a figure.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self.result.ending {
+            Ending::Interrupted => crate::INTERRUPTED,
+            Ending::Completed if self.result.cells.iter().all(|cell| cell.failures.is_empty()) => 0,
+            Ending::Completed | Ending::Failed => 1,
+        }
+    }
+}
+
+/// Runs a series.
+///
+/// # Errors
+/// It could not begin. Once something was measured, an error is part of the outcome.
+pub(crate) fn run(arguments: &Arguments, plan: &Plan, stop: &Arc<AtomicBool>) -> Result<Outcome, PeersError> {
+    let say = |line: &str| eprintln!("{line}");
+    let options = kafka::options(stop);
+    let entrants = tools::prepare(&plan.contenders, &options, !arguments.unoptimised, stop, &say)?;
+    let work = tempfile::Builder::new().prefix("ackmark-peers-").tempdir();
+    let work = work.map_err(PeersError::io("create a temporary folder"))?;
+    let kafka = Kafka::start(arguments.bootstrap_server.as_deref(), &options, &say)?;
+    plan.cells.iter().try_for_each(|cell| kafka.check_disk(cell))?;
+    let environment = environment(kafka.java_version());
+    let folder = ResultFolder::named(&arguments.results, &environment.host, NAME)?;
+    let now = Timestamp::now();
+    let result = PeersResult {
+        schema: SchemaId::default(),
+        id: folder.id(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: now,
+        finished: now,
+        ending: Ending::Interrupted,
+        error: None,
+        command: command_line(plan.seed, std::env::args().skip(1)),
+        seed: plan.seed,
+        rounds: plan.rounds,
+        warm_up_messages: plan.warm_up_before(),
+        environment,
+        cluster: kafka.facts.clone(),
+        contenders: entrants.iter().map(facts).collect(),
+        cells: Vec::new(),
+    };
+    let mut series = Series {
+        plan,
+        entrants: &entrants,
+        kafka: &kafka,
+        folder: &folder,
+        work: work.path(),
+        stop,
+        result,
+        topics: 0,
+    };
+    let ended = series.all(&say);
+    let mut result = series.result;
+    match ended {
+        Ok(()) => result.ending = Ending::Completed,
+        Err(PeersError::Interrupted) => {}
+        Err(error) => {
+            result.ending = Ending::Failed;
+            result.error = Some(error.to_string());
+        }
+    }
+    write(&folder, &mut result)?;
+    kafka.stop()?;
+    Ok(Outcome { result, folder: folder.path().to_owned() })
+}
+
+fn facts(entrant: &Entrant) -> ContenderFacts {
+    ContenderFacts {
+        name: entrant.contender.name().to_owned(),
+        version: entrant.tool.as_ref().ok().map(|tool| tool.version()),
+        unavailable: entrant.tool.as_ref().err().cloned(),
+    }
+}
+
+fn write(folder: &ResultFolder, result: &mut PeersResult) -> Result<(), PeersError> {
+    result.finished = Timestamp::now();
+    Ok(folder.write_with(result, &table::text(result))?)
+}
+
+/// The command line that repeats a series, its seed included.
+fn command_line(seed: u64, arguments: impl Iterator<Item = String>) -> String {
+    let mut words: Vec<String> = arguments.collect();
+    if !words.iter().any(|word| word == "--seed" || word.starts_with("--seed=")) {
+        words.extend(["--seed".to_owned(), seed.to_string()]);
+    }
+    format!("make peers ARGS='{}'", words.join(" "))
+}
+
+struct Series<'a> {
+    plan: &'a Plan,
+    entrants: &'a [Entrant],
+    kafka: &'a Kafka,
+    folder: &'a ResultFolder,
+    work: &'a Path,
+    stop: &'a AtomicBool,
+    result: PeersResult,
+    topics: u32,
+}
+
+impl Series<'_> {
+    fn all(&mut self, say: &dyn Fn(&str)) -> Result<(), PeersError> {
+        write(self.folder, &mut self.result)?;
+        self.warm_up(say)?;
+        for cell in &self.plan.cells {
+            say(&format!("{}: {}, {} messages a run", cell.name, cell.title, grouped(cell.messages)));
+            self.result.cells.push(empty(cell));
+            match cell.kind() {
+                Kind::Produce => self.rounds(cell, None, say)?,
+                Kind::Consume => {
+                    let (topic, load) = (self.topic_name(), self.work.join("load"));
+                    self.kafka.create(cell, &topic)?;
+                    let records = self.write_topic(cell, &topic, &load, say)?;
+                    self.rounds(cell, Some((&topic, records)), say)?;
+                    self.kafka.delete(&topic)?;
+                    remove(&load)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Brokers that have just started are several times slower.
+    fn warm_up(&mut self, say: &dyn Fn(&str)) -> Result<(), PeersError> {
+        let messages = self.plan.warm_up_before();
+        if messages == 0 {
+            return Ok(());
+        }
+        say(&format!("warming the brokers by {} messages", grouped(messages)));
+        let (topic, load) = (self.topic_name(), self.work.join("load"));
+        let cell = &CELLS[0];
+        self.kafka.create(cell, &topic)?;
+        self.write_by_ackmark(cell, &topic, &load, messages)?;
+        self.kafka.delete(&topic)?;
+        remove(&load)
+    }
+
+    /// Writes the topic that all readers read, and tells how many records it holds.
+    fn write_topic(&self, cell: &CellPlan, topic: &str, load: &Path, say: &dyn Fn(&str)) -> Result<u64, PeersError> {
+        say("  writing the topic that is read");
+        self.write_by_ackmark(cell, topic, load, cell.messages)?;
+        // Its own messages, and the sentinel that seals each partition.
+        let expected = cell.messages + u64::from(PARTITIONS);
+        let records = self.kafka.records(topic, expected)?;
+        if records == expected { Ok(records) } else { Err(PeersError::NoTopic(differs(expected, records))) }
+    }
+
+    fn write_by_ackmark(&self, cell: &CellPlan, topic: &str, load: &Path, messages: u64) -> Result<(), PeersError> {
+        let tool = self.tool(Contender::Ackmark).map_err(|why| PeersError::NoAckmark(why.to_owned()))?;
+        let servers = self.kafka.servers();
+        let job = Job { cell, servers: &servers, topic, messages, load };
+        match child::run(ackmark::write_command(tool, &job), self.work, bound(messages), self.stop) {
+            Ok(_) => Ok(()),
+            Err(Undone::Failed(why)) => Err(PeersError::NoTopic(why)),
+            Err(Undone::Stopped) => Err(PeersError::Interrupted),
+        }
+    }
+
+    /// All rounds of the last cell of the result. Readers share the `written` topic, with its number of records.
+    fn rounds(&mut self, cell: &CellPlan, written: Option<(&str, u64)>, say: &dyn Fn(&str)) -> Result<(), PeersError> {
+        let there: Vec<Contender> =
+            self.entrants.iter().filter(|entrant| entrant.tool.is_ok()).map(|entrant| entrant.contender).collect();
+        let mut failed: BTreeMap<Contender, usize> = BTreeMap::new();
+        for round in 0..=self.plan.rounds {
+            for contender in self.plan.order(cell, round, &there) {
+                if failed.get(&contender).is_some_and(|times| *times >= FAILURES_MAX) {
+                    continue;
+                }
+                if self.stop.load(Ordering::Relaxed) {
+                    return Err(PeersError::Interrupted);
+                }
+                let outcome = if let Some((topic, records)) = written {
+                    self.one(cell, contender, topic, records)
+                } else {
+                    let topic = self.topic_name();
+                    self.kafka.create(cell, &topic)?;
+                    let outcome = self.one(cell, contender, &topic, cell.messages);
+                    self.kafka.delete(&topic)?;
+                    outcome
+                };
+                let outcome = outcome?;
+                say(&told(cell, contender, round, self.plan.rounds, &outcome));
+                let times = if outcome.is_ok() { 0 } else { failed.get(&contender).copied().unwrap_or_default() + 1 };
+                failed.insert(contender, times);
+                self.keep(contender, round, outcome, times)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a run, or why there is none, and what follows.
+    fn keep(
+        &mut self,
+        contender: Contender,
+        round: u32,
+        outcome: Result<Run, String>,
+        failures: usize,
+    ) -> Result<(), PeersError> {
+        let Some(cell) = self.result.cells.last_mut() else { return Ok(()) };
+        match outcome {
+            Ok(run) => cell.runs.push(Run { round, ..run }),
+            Err(mut reason) => {
+                // A broker that has died is the cause, whatever the contender says.
+                self.kafka.check()?;
+                if failures >= FAILURES_MAX {
+                    reason.push_str("; left out of the rest of this cell");
+                }
+                cell.failures.push(Failure { contender: contender.name().to_owned(), round, reason });
+            }
+        }
+        cell.figures = judge::figures(&cell.runs, cell.messages);
+        write(self.folder, &mut self.result)
+    }
+
+    /// One run of one contender. The inner error tells why it has no figure.
+    fn one(
+        &mut self,
+        cell: &CellPlan,
+        contender: Contender,
+        topic: &str,
+        messages: u64,
+    ) -> Result<Result<Run, String>, PeersError> {
+        let (servers, scratch) = (self.kafka.servers(), self.work.join("run"));
+        // Readers need the ledger of the topic; a producer writes one of its own.
+        let load = if cell.kind() == Kind::Consume { self.work.join("load") } else { scratch.join("load") };
+        fs::create_dir_all(&scratch).map_err(PeersError::io("create a temporary folder"))?;
+        let job = Job { cell, servers: &servers, topic, messages, load: &load };
+        let tool = match self.tool(contender) {
+            Ok(tool) => tool,
+            Err(why) => return Ok(Err(why.to_owned())),
+        };
+        let command = tool.command(&job);
+        let shown = shown(&command, &load);
+        let done = child::run(command, &scratch, bound(messages), self.stop);
+        let run = match done {
+            Ok(done) => self.checked(cell, contender, &job, &done)?,
+            Err(Undone::Failed(why)) => Err(why),
+            Err(Undone::Stopped) => return Err(PeersError::Interrupted),
+        };
+        remove(&scratch)?;
+        if let Some(cell) = self.result.cells.last_mut() {
+            cell.commands.entry(contender.name().to_owned()).or_insert(shown);
+        }
+        Ok(run)
+    }
+
+    /// A run's figures, if it did all of its work.
+    fn checked(
+        &self,
+        cell: &CellPlan,
+        contender: Contender,
+        job: &Job<'_>,
+        done: &Done,
+    ) -> Result<Result<Run, String>, PeersError> {
+        let told = match self.tool(contender).map_err(str::to_owned).and_then(|tool| tool.told(job, done)) {
+            Ok(told) => told,
+            Err(why) => return Ok(Err(why)),
+        };
+        if told.messages != job.messages {
+            return Ok(Err(format!("it says that it did {} of {} messages", told.messages, job.messages)));
+        }
+        if told.interval_s.is_some_and(|interval| interval <= 0.0) {
+            return Ok(Err("it says that it took no time".into()));
+        }
+        if cell.kind() == Kind::Produce {
+            let records = self.kafka.records(job.topic, job.messages)?;
+            if records != job.messages {
+                return Ok(Err(differs(job.messages, records)));
+            }
+        }
+        Ok(Ok(Run {
+            contender: contender.name().to_owned(),
+            round: 0,
+            interval_s: told.interval_s,
+            process_s: done.process.as_secs_f64(),
+            cpu: done.cpu,
+            after_warm_up_per_s: told.after_warm_up_per_s,
+        }))
+    }
+
+    fn tool(&self, contender: Contender) -> Result<&dyn Tool, &str> {
+        match self.entrants.iter().find(|entrant| entrant.contender == contender) {
+            Some(Entrant { tool: Ok(tool), .. }) => Ok(tool.as_ref()),
+            Some(Entrant { tool: Err(why), .. }) => Err(why),
+            None => Err("it does not take part"),
+        }
+    }
+
+    fn topic_name(&mut self) -> String {
+        self.topics += 1;
+        format!("ackmark-peers-{}-{}", std::process::id(), self.topics)
+    }
+}
+
+fn empty(cell: &CellPlan) -> Cell {
+    Cell {
+        name: cell.name.to_owned(),
+        work: cell.work,
+        value_bytes: cell.value_bytes.into(),
+        messages: cell.messages,
+        partitions: PARTITIONS,
+        replication_factor: cell.replication_factor(),
+        min_insync_replicas: cell.min_insync_replicas(),
+        leading_brokers: if cell.one_broker { 1 } else { 3 },
+        settings: cell.settings(),
+        commands: IndexMap::new(),
+        runs: Vec::new(),
+        failures: Vec::new(),
+        figures: Vec::new(),
+    }
+}
+
+fn bound(messages: u64) -> Duration {
+    RUN_MIN + Duration::from_secs_f64(messages as f64 / RATE_MIN_PER_S)
+}
+
+fn differs(expected: u64, found: u64) -> String {
+    format!("the topic's offsets tell {} records where {} were to be written", grouped(found), grouped(expected))
+}
+
+fn remove(folder: &Path) -> Result<(), PeersError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(PeersError::io(format!("remove {}", folder.display()))(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A command line as it is kept: without what is this machine's alone.
+fn shown(command: &Command, load: &Path) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut words = vec![program];
+    let mut jars = false;
+    for argument in command.get_args() {
+        let word = argument.to_string_lossy();
+        words.push(match () {
+            () if jars => "JARS".to_owned(),
+            () if Path::new(argument) == load => "LOAD".to_owned(),
+            () if word.is_empty() => "''".to_owned(),
+            () => word.to_string(),
+        });
+        jars = word == "-cp";
+    }
+    words.join(" ")
+}
+
+/// A line of narration.
+fn told(cell: &CellPlan, contender: Contender, round: u32, rounds: u32, outcome: &Result<Run, String>) -> String {
+    let round = if round == 0 { "discarded".to_owned() } else { format!("{round}/{rounds}") };
+    let who = format!("  {round:<9} {:<20}", contender.name());
+    match outcome {
+        Ok(run) => {
+            let million = cell.messages as f64 / 1e6;
+            let interval = run.interval_s.unwrap_or(run.process_s);
+            format!("{who} {:>6.2} M/s   {:.3} CPU s/M", million / interval, run.cpu.total_s() / million)
+        }
+        Err(why) => format!("{who} no figure: {why}"),
+    }
+}

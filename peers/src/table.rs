@@ -1,0 +1,320 @@
+//! The result for people, as Markdown: the same on stdout and in the folder's README.md.
+
+use std::fmt::Write as _;
+
+use ackmark_schema::{
+    peers::{Cell, Figure, Measure, PeersResult, Ratio},
+    report::Ending,
+    result::{Estimate, Provider, RESULT_FILE},
+    units::grouped,
+};
+
+use crate::{
+    cell::{CELLS, CellPlan},
+    contender::Contender,
+};
+
+/// Appends a line; writing to a string cannot fail.
+macro_rules! line {
+    ($text:expr, $($argument:tt)*) => {{
+        let _ = writeln!($text, $($argument)*);
+    }};
+}
+
+/// The text.
+pub(crate) fn text(result: &PeersResult) -> String {
+    let mut text = format!("# {}\n\n", result.id);
+    head(&mut text, result);
+    for cell in &result.cells {
+        if let Some(plan) = CELLS.iter().find(|plan| plan.name == cell.name) {
+            table(&mut text, plan, cell, result);
+        }
+    }
+    notes(&mut text);
+    text
+}
+
+fn head(text: &mut String, result: &PeersResult) {
+    line!(
+        text,
+        "ackmark beside other tools: the same work, the same brokers, the same settings. `{}`\n",
+        result.command
+    );
+    match result.ending {
+        Ending::Completed => {}
+        Ending::Interrupted => line!(text, "**The series was interrupted, or is still going on.**\n"),
+        Ending::Failed => {
+            let error = result.error.as_deref().unwrap_or("unknown");
+            line!(text, "**The series ended with an error:** {}\n", error.lines().next().unwrap_or(error));
+        }
+    }
+    let machine = &result.environment;
+    let model = if machine.cpu_model.is_empty() { "unknown model" } else { &machine.cpu_model };
+    line!(
+        text,
+        "{} · {} processors ({model}), shared by brokers and contenders · {} · {}\n",
+        kafka(result),
+        machine.cpus,
+        machine.kernel,
+        result.started
+    );
+    let rounds = if result.rounds == 1 { "1 round".to_owned() } else { format!("{} rounds", result.rounds) };
+    line!(
+        text,
+        "{rounds} of each cell; in each every contender runs once, in random order (seed {}), after a round that is \
+         discarded.\n",
+        result.seed
+    );
+    for contender in &result.contenders {
+        match (&contender.version, &contender.unavailable) {
+            (Some(version), _) => line!(text, "- {}: {version}", contender.name),
+            (None, Some(why)) => line!(text, "- {}: **not available**: {why}", contender.name),
+            (None, None) => {}
+        }
+    }
+    line!(text, "");
+}
+
+fn kafka(result: &PeersResult) -> String {
+    let brokers = result.cluster.brokers.len();
+    match (result.cluster.provider, &result.cluster.kafka_version) {
+        (Provider::Local, Some(version)) => format!("Kafka {version}, {brokers} local brokers"),
+        _ => format!("Kafka, {brokers} brokers"),
+    }
+}
+
+fn table(text: &mut String, plan: &CellPlan, cell: &Cell, result: &PeersResult) {
+    line!(text, "## {}\n", plan.title);
+    let settings: Vec<String> = cell.settings.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    line!(text, "{} messages a run. {}.\n", grouped(cell.messages), settings.join(" · "));
+    line!(
+        text,
+        "| contender | million messages/s | whole process | CPU s per million | ackmark is … times as fast | whole \
+         process | ackmark takes … of its CPU |"
+    );
+    line!(text, "|---|--:|--:|--:|--:|--:|--:|");
+    for contender in Contender::ALL.into_iter().filter(|contender| contender.does(plan.kind())) {
+        let Some(entrant) = result.contenders.iter().find(|entrant| entrant.name == contender.name()) else { continue };
+        let label = contender.label(plan.kind());
+        if entrant.unavailable.is_some() {
+            line!(text, "| {label} | not available | | | | | |");
+            continue;
+        }
+        let figure = |measure| {
+            cell.figures.iter().find(|figure| figure.contender == contender.name() && figure.measure == measure)
+        };
+        let value =
+            |measure, scale| figure(measure).map_or("–".to_owned(), |figure| estimate(&figure.estimate, scale));
+        let ratio = |measure| {
+            let found = figure(measure).and_then(|figure: &Figure| figure.ackmark_over_this.as_ref());
+            match contender {
+                Contender::Ackmark => String::new(),
+                _ => found.map_or("–".to_owned(), times),
+            }
+        };
+        line!(
+            text,
+            "| {label} | {} | {} | {} | {} | {} | {} |",
+            value(Measure::Interval, 1e6),
+            value(Measure::Process, 1e6),
+            value(Measure::Cpu, 1.0),
+            ratio(Measure::Interval),
+            ratio(Measure::Process),
+            ratio(Measure::Cpu)
+        );
+        if figure(Measure::AfterWarmUp).is_some() {
+            let (rate, times) = (value(Measure::AfterWarmUp, 1e6), ratio(Measure::AfterWarmUp));
+            line!(text, "| … after its first third | {rate} | | | {times} | | |");
+        }
+    }
+    line!(text, "");
+    for failure in &cell.failures {
+        let round = if failure.round == 0 { "discarded round".into() } else { format!("round {}", failure.round) };
+        line!(text, "- {} has no figure in {round}: {}", failure.contender, failure.reason);
+    }
+    if !cell.failures.is_empty() {
+        line!(text, "");
+    }
+}
+
+/// `2.03 (1.67 to 2.15)`: median and range.
+fn estimate(estimate: &Estimate, scale: f64) -> String {
+    format!(
+        "{} ({} to {})",
+        figure(estimate.median / scale),
+        figure(estimate.min / scale),
+        figure(estimate.max / scale)
+    )
+}
+
+/// `1.08 (0.99 to 1.15)`: estimate and interval.
+fn times(ratio: &Ratio) -> String {
+    match (ratio.low, ratio.high) {
+        (Some(low), Some(high)) => format!("{} ({} to {})", figure(ratio.ratio), figure(low), figure(high)),
+        _ => format!("{} (interval n/a: {} of 6 pairs)", figure(ratio.ratio), ratio.pairs),
+    }
+}
+
+/// Three digits or so.
+fn figure(value: f64) -> String {
+    let decimals = match value.abs() {
+        small if small < 0.1 => 3,
+        middle if middle < 10.0 => 2,
+        _ => 1,
+    };
+    format!("{value:.decimals$}")
+}
+
+fn notes(text: &mut String) {
+    line!(
+        text,
+        "\
+Rates: median (smallest to largest) over the rounds. *Million messages/s*: from the first send to the last
+acknowledgement, or from the start of reading to the last message, as each contender itself reports it (kcat reports
+none; kafka-consumer-perf-test without the time in which it joins a group). *Whole process*: from its start to its end,
+taken here: a JVM's start, the ledger's creation and the verdict are in it. *CPU*: user and system time of the process,
+from the kernel; the brokers' is not in it.
+
+Ratios: estimate (97 % interval or better), paired by round. Each run is checked: a producer by the topic's end offsets,
+a reader by what it says that it read; one that did less has no figure. Short runs are unkind to a JVM, which compiles
+while it runs: kafka-producer-perf-test is given for the whole run, which is compared, and after its first third
+(`--warmup-records`), against ackmark's whole run. At 1 KiB it is bound by drawing random bytes.
+
+Every run, with its command: [{RESULT_FILE}]({RESULT_FILE})"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use ackmark_schema::{
+        peers::{Contender as Facts, Failure, Run},
+        result::{BrokerFacts, ClusterFacts, Environment},
+        version::SchemaId,
+    };
+    use indexmap::IndexMap;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        arguments::Kind,
+        judge::{figures, tests::run},
+    };
+
+    fn facts(contender: Contender, version: Result<&str, &str>) -> Facts {
+        Facts {
+            name: contender.name().to_owned(),
+            version: version.ok().map(str::to_owned),
+            unavailable: version.err().map(str::to_owned),
+        }
+    }
+
+    fn cell(plan: &CellPlan, rounds: u32) -> Cell {
+        let mut runs = Vec::new();
+        for round in 0..=rounds {
+            let noise = 1.0 + f64::from(round) / 50.0;
+            let seconds = |per_s: f64| plan.messages as f64 / per_s * noise;
+            let million = plan.messages as f64 / 1e6;
+            runs.push(run(Contender::Ackmark, round, seconds(2.0e6), 0.3 * million));
+            runs.push(run(Contender::FranzGo, round, seconds(1.9e6) / noise, 0.35 * million));
+            if plan.kind() == Kind::Produce {
+                let java = run(Contender::Kafka, round, seconds(0.8e6), 2.0 * million);
+                runs.push(Run { after_warm_up_per_s: Some(1.1e6), ..java });
+            } else {
+                let kcat = run(Contender::Kcat, round, seconds(1.9e6), 0.07 * million);
+                runs.push(Run { interval_s: None, ..kcat });
+            }
+        }
+        let reason = "it says that it did 4 of 5 messages".to_owned();
+        let failures = if plan.kind() == Kind::Produce { Vec::new() } else { vec![0, 3] };
+        Cell {
+            name: plan.name.to_owned(),
+            work: plan.work,
+            value_bytes: plan.value_bytes.into(),
+            messages: plan.messages,
+            partitions: 6,
+            replication_factor: plan.replication_factor(),
+            min_insync_replicas: plan.min_insync_replicas(),
+            leading_brokers: 3,
+            settings: plan.settings(),
+            commands: IndexMap::new(),
+            figures: figures(&runs, plan.messages),
+            runs,
+            failures: failures
+                .into_iter()
+                .map(|round| Failure { contender: "kafka".to_owned(), round, reason: reason.clone() })
+                .collect(),
+        }
+    }
+
+    fn result(rounds: u32, ending: Ending) -> PeersResult {
+        let then: Timestamp = "2026-11-25T12:00:00Z".parse().expect("a time");
+        PeersResult {
+            schema: SchemaId::default(),
+            id: "2026-11-25-host-peers".into(),
+            tool_version: "0.1.0".into(),
+            started: then,
+            finished: then,
+            ending,
+            error: (ending == Ending::Failed).then(|| "broker 2 has ended (signal: 9)\nthe end of its log".to_owned()),
+            command: "make peers ARGS='--seed 7'".into(),
+            seed: 7,
+            rounds,
+            warm_up_messages: 0,
+            environment: Environment {
+                host: "host".into(),
+                cpu_model: "AMD EPYC".into(),
+                cpus: 2,
+                memory_bytes: 24 << 30,
+                kernel: "6.1.0".into(),
+                librdkafka_version: "2.12.1".into(),
+                java_version: Some("17.0.15".into()),
+                cpu_governor: None,
+            },
+            cluster: ClusterFacts {
+                provider: Provider::Local,
+                cluster_id: None,
+                kafka_version: Some("4.3.1".into()),
+                brokers: (1..=3).map(|id| BrokerFacts { id, address: format!("127.0.0.1:{id}") }).collect(),
+                configs: IndexMap::new(),
+            },
+            contenders: vec![
+                facts(Contender::Ackmark, Ok("ackmark 0.1.0, librdkafka 2.12.1")),
+                facts(Contender::RdkafkaPerformance, Err("it could not be built: make failed")),
+                facts(Contender::FranzGo, Ok("franz-go v1.22.2, go1.26.8")),
+                facts(Contender::Kafka, Ok("Kafka 4.3.1, Java 17.0.15")),
+                facts(Contender::Kcat, Ok("kcat 1.7.1, librdkafka 2.0.2")),
+            ],
+            cells: vec![cell(&CELLS[0], rounds), cell(&CELLS[4], rounds)],
+        }
+    }
+
+    #[test]
+    fn a_whole_series_reads_well() {
+        insta::assert_snapshot!(text(&result(6, Ending::Completed)));
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        insta::assert_snapshot!(text(&result(2, Ending::Failed)));
+        let interrupted = text(&result(1, Ending::Interrupted));
+        assert!(interrupted.contains("**The series was interrupted, or is still going on.**"), "{interrupted}");
+    }
+
+    #[test]
+    fn a_result_is_what_its_schema_says() {
+        let schema: serde_json::Value =
+            serde_json::from_str(include_str!("../../schema/json/peers.schema.json")).expect("committed");
+        let validator = jsonschema::validator_for(&schema).expect("a schema");
+        let value = serde_json::to_value(result(6, Ending::Completed)).expect("plain data");
+        let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        let mut broken = value;
+        broken["cells"][0]["figures"][0]["measure"] = "speed".into();
+        assert!(!validator.is_valid(&broken), "the check can fail");
+    }
+
+    #[test]
+    fn figures_have_three_digits_or_so() {
+        assert_eq!([0.021_7, 0.217, 2.17, 21.7].map(figure), ["0.022", "0.22", "2.17", "21.7"]);
+    }
+}

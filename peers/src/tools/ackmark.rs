@@ -1,0 +1,150 @@
+//! ackmark itself: `ackmark load` with header, checksum and ledger on, `ackmark verify` of the whole log.
+
+use std::{path::PathBuf, process::Command};
+
+use ackmark_schema::{
+    report::{
+        load::LoadReport,
+        verify::{Verdict, VerifyReport},
+    },
+    text,
+};
+
+use super::{Job, Told, Tool, workspace::Built};
+use crate::{
+    arguments::Kind,
+    cell::{self, PARTITIONS},
+    child::Done,
+};
+
+/// ackmark.
+#[derive(Debug)]
+pub(super) struct Ackmark {
+    program: PathBuf,
+}
+
+impl Ackmark {
+    pub(super) fn new(built: &Built) -> Self {
+        Self { program: built.ackmark.clone() }
+    }
+}
+
+impl Tool for Ackmark {
+    fn version(&self) -> String {
+        format!("ackmark {}, librdkafka {}", env!("CARGO_PKG_VERSION"), ackmark_client::librdkafka_version())
+    }
+
+    fn command(&self, job: &Job<'_>) -> Command {
+        let mut command = Command::new(&self.program);
+        match job.cell.kind() {
+            Kind::Produce => load(&mut command, job).arg("--no-seal"),
+            Kind::Consume => command.arg("verify").arg(job.load).args(["-b", job.servers]),
+        };
+        command.args(["--output", "json", "--progress", "none"]);
+        command
+    }
+
+    fn told(&self, job: &Job<'_>, done: &Done) -> Result<Told, String> {
+        match job.cell.kind() {
+            Kind::Produce => loaded(&done.stdout),
+            Kind::Consume => verified(&done.stdout),
+        }
+    }
+}
+
+/// Adds what a load of the cell's setting takes.
+fn load<'c>(command: &'c mut Command, job: &Job<'_>) -> &'c mut Command {
+    command.args(["load", "--yes", "-b", job.servers, "-t", job.topic, "--profile", job.cell.profile()]);
+    command.args(["--messages", &job.messages.to_string(), "--size", &format!("{}B", job.cell.value_bytes)]);
+    command.args(["--outstanding", &cell::OUTSTANDING.to_string()]);
+    command.args(["--outstanding-bytes", &format!("{}KiB", cell::OUTSTANDING_KIB)]);
+    for property in [
+        format!("linger.ms={}", cell::LINGER_MS),
+        format!("batch.size={}", cell::BATCH_BYTES),
+        format!("batch.num.messages={}", cell::BATCH_MESSAGES),
+        format!("max.in.flight.requests.per.connection={}", cell::IN_FLIGHT),
+        "compression.type=none".to_owned(),
+    ] {
+        command.args(["-X", &property]);
+    }
+    command.arg("--out").arg(job.load)
+}
+
+/// The command that writes the topic of a reading cell: sealed, so that it can be judged.
+pub(crate) fn write_command(tool: &dyn Tool, job: &Job<'_>) -> Command {
+    let mut command = Command::new(tool.command(job).get_program());
+    load(&mut command, job).args(["--output", "json", "--progress", "none"]);
+    command
+}
+
+/// What `load.json` says.
+pub(crate) fn loaded(json: &str) -> Result<Told, String> {
+    let report: LoadReport = text::from_json("load.json", json).map_err(|error| error.to_string())?;
+    Ok(Told::new(report.measured.delivered, report.measured.duration_s))
+}
+
+/// What `verify.json` says. A reader that did not judge, or found the promise broken, has not done the work.
+fn verified(json: &str) -> Result<Told, String> {
+    let report: VerifyReport = text::from_json("verify.json", json).map_err(|error| error.to_string())?;
+    if matches!(report.verdict, Verdict::Broken | Verdict::Inconclusive) {
+        return Err(format!("the verdict is {}: {}", report.verdict.label(), report.reason));
+    }
+    let [scan] = &report.scans[..] else {
+        return Err(format!("it read the log {} times", report.scans.len()));
+    };
+    if !scan.complete {
+        return Err(format!("the log was not read to its end: {}", scan.incomplete_reason.as_deref().unwrap_or("")));
+    }
+    // It reads the sentinel that seals each partition, too, and does not count it.
+    let sentinels = u64::from(PARTITIONS);
+    Ok(Told::new(scan.messages + scan.strangers + sentinels, scan.duration_s))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cell::CELLS,
+        tools::tests::{arguments, job},
+    };
+
+    const LOAD: &str = include_str!("../../../cli/tests/fixtures/load.json");
+    const VERIFY: &str = include_str!("../../../cli/tests/fixtures/verify.json");
+
+    #[test]
+    fn a_load_is_told_by_its_report() {
+        let told = loaded(LOAD).expect("a report");
+        assert_eq!(told.messages, 20_000);
+        assert!(told.interval_s.is_some_and(|interval| interval > 0.0 && interval < 60.0), "{told:?}");
+        assert!(loaded("{}").is_err_and(|why| why.contains("load.json")));
+    }
+
+    #[test]
+    fn a_verification_counts_only_where_it_judged_all() {
+        let told = verified(VERIFY).expect("a report");
+        assert_eq!((told.messages, told.interval_s), (20_006, Some(0.153_251_447)));
+        let broken = VERIFY.replacen(
+            "\"verdict\": \"held-unprovoked\",\n \"reason\"",
+            "\"verdict\": \"broken\",\n \"reason\"",
+            1,
+        );
+        assert_ne!(broken, VERIFY);
+        assert!(verified(&broken).is_err_and(|why| why.contains("BROKEN")), "{:?}", verified(&broken));
+        let half = VERIFY.replace("\"complete\": true", "\"complete\": false");
+        assert!(verified(&half).is_err_and(|why| why.contains("not read to its end")));
+    }
+
+    #[test]
+    fn equal_settings_are_on_the_command_line_of_ackmark() {
+        let tool = Ackmark { program: "ackmark".into() };
+        insta::assert_snapshot!(
+            [
+                arguments(&tool.command(&job(&CELLS[2], 5_000_000))),
+                arguments(&tool.command(&job(&CELLS[4], 10_000_006)))
+            ]
+            .join("\n")
+        );
+        let write = write_command(&tool, &job(&CELLS[4], 10_000_000));
+        assert!(!arguments(&write).contains("--no-seal"), "what is read is sealed");
+    }
+}
