@@ -197,3 +197,125 @@ fn string<'a>(at: &mut BytesAt<'a>, flexible: bool) -> Result<&'a str, Malformed
         if flexible { length(at, true)? } else { usize::try_from(at.i16()?).map_err(|_| Malformed::NegativeLength)? };
     Ok(str::from_utf8(at.slice(length)?).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use bytes::{Bytes, BytesMut};
+    use kafka_protocol::{
+        messages::{
+            FetchResponse, ProducerId,
+            fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData},
+        },
+        protocol::{Decodable, Encodable},
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// An answer by the `kafka-protocol` crate: two topics, three partitions, all fields different.
+    fn answer(version: i16, records: &[u8]) -> Bytes {
+        let partition = |number: i32, code: i16, records: Option<&[u8]>| {
+            let mut partition = PartitionData::default()
+                .with_partition_index(number)
+                .with_error_code(code)
+                .with_high_watermark(1000 + i64::from(number))
+                .with_last_stable_offset(900 + i64::from(number))
+                .with_records(records.map(Bytes::copy_from_slice));
+            if version >= 5 {
+                partition = partition.with_log_start_offset(100 + i64::from(number));
+            }
+            let aborted = AbortedTransaction::default().with_producer_id(ProducerId(77)).with_first_offset(5);
+            partition.with_aborted_transactions((number == 1).then(|| vec![aborted; 3]))
+        };
+        let topic = |name: &'static str, partitions| {
+            let name = kafka_protocol::messages::TopicName(StrBytes::from_static_str(name));
+            FetchableTopicResponse::default().with_topic(name).with_partitions(partitions)
+        };
+        let mut answer = FetchResponse::default().with_throttle_time_ms(1500).with_responses(vec![
+            topic("one", vec![partition(0, 0, Some(records)), partition(1, 0, None)]),
+            topic("two", vec![partition(7, 6, Some(&[]))]),
+        ]);
+        if version >= 7 {
+            answer = answer.with_error_code(70).with_session_id(9);
+        }
+        let mut bytes = BytesMut::new();
+        answer.encode(&mut bytes, version).unwrap();
+        bytes.freeze()
+    }
+
+    #[test]
+    fn answers_are_walked_in_every_version() {
+        for version in 4..=12 {
+            let body = answer(version, b"the log");
+            let mut seen = Vec::new();
+            let head = walk(&body, version, |answered| seen.push(answered)).unwrap();
+            assert_eq!(head.throttle, Duration::from_millis(1500));
+            assert_eq!(head.error_code, if version >= 7 { 70 } else { 0 });
+            let expected = |topic, partition: i32, error_code, records| Answered {
+                topic,
+                partition,
+                error_code,
+                high_watermark: 1000 + i64::from(partition),
+                last_stable: 900 + i64::from(partition),
+                log_start: if version >= 5 { 100 + i64::from(partition) } else { -1 },
+                records,
+            };
+            let all = [expected("one", 0, 0, &b"the log"[..]), expected("one", 1, 0, &[]), expected("two", 7, 6, &[])];
+            assert_eq!(seen, all, "version {version}");
+            // No copy: what is shown lies in the answer.
+            assert!(body.as_ptr_range().contains(&seen[0].records.as_ptr()));
+        }
+    }
+
+    #[test]
+    fn requests_are_what_brokers_read() {
+        let asked = |topic, partition, leader_epoch| Asked { topic, partition, offset: 5, leader_epoch, max_bytes: 7 };
+        let sizes = FetchSizes { max_bytes: 99, partition_max_bytes: 7, max_wait: Duration::from_millis(250) };
+        for version in 4..=12 {
+            let request = request([asked("a", 3, 2), asked("b", 0, -1), asked("b", 1, -1), asked("a", 1, 4)], &sizes);
+            let mut bytes = BytesMut::new();
+            request.encode(&mut bytes, version).unwrap();
+            let read = FetchRequest::decode(&mut bytes.freeze(), version).unwrap();
+            let topics: Vec<_> =
+                read.topics.iter().map(|topic| (topic.topic.as_str(), topic.partitions.len())).collect();
+            // The order is kept, since brokers fill answers in it.
+            assert_eq!(topics, [("a", 1), ("b", 2), ("a", 1)]);
+            assert_eq!((read.replica_id.0, read.isolation_level, read.max_wait_ms), (-1, 0, 250));
+            let first = &read.topics[0].partitions[0];
+            assert_eq!((first.partition, first.fetch_offset, first.partition_max_bytes), (3, 5, 7));
+            assert_eq!(first.current_leader_epoch, if version >= 9 { 2 } else { -1 });
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_part_of_an_answer_panics(version in 4_i16..=12, end in 0_usize..200) {
+            let body = answer(version, &[7; 20]);
+            let end = end.min(body.len());
+            let mut shown = 0;
+            let walked = walk(&body[..end], version, |_| shown += 1);
+            prop_assert_eq!(walked.is_ok(), end == body.len());
+            prop_assert!(shown <= 3);
+        }
+
+        #[test]
+        fn no_bytes_panic(version in 4_i16..=12, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = walk(&bytes, version, |_| {});
+        }
+
+        #[test]
+        fn no_damaged_answer_panics(
+            version in 4_i16..=12,
+            damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let mut body = answer(version, &[7; 20]).to_vec();
+            for (at, byte) in damages {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+            let _ = walk(&body, version, |_| {});
+        }
+    }
+}

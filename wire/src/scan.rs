@@ -72,8 +72,8 @@ pub trait Visitor: Send {
     /// Up to where no transaction is open, when it changes.
     fn last_stable(&mut self, offset: i64);
 
-    /// A batch with a right checksum. The first may begin below the target's start, the last may reach beyond its end:
-    /// records outside are the visitor's to skip.
+    /// A batch with a right checksum. The first may begin below the target's start or the log's, the last may reach
+    /// beyond the target's end: records outside are the visitor's to skip.
     ///
     /// # Errors
     /// Records that cannot be read; the batch is then told as unreadable.

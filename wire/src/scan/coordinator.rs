@@ -206,6 +206,10 @@ impl<'scope, 'env, V: Visitor + 'scope> Coordinator<'scope, 'env, V> {
     /// Puts a partition back until its leader is looked for again.
     fn wait(&mut self, mut reading: Reading<V>, why: String) {
         reading.start_over();
+        if reading.is_done() {
+            reading.visitor.end(reading.target.end);
+            return self.finish(reading, Outcome::Complete);
+        }
         if self.halted.is_none() {
             let wait = BACKOFF_MIN.saturating_mul(1 << reading.failures.min(16)).min(BACKOFF_MAX);
             reading.failures += 1;

@@ -332,6 +332,10 @@ impl<'a, V: Visitor> Reader<'a, V> {
         };
         let Some(reading) = &self.slots[slot] else { return Ok(()) };
         let limit = reading.target.end.min(high_watermark);
+        if limit <= position {
+            self.leave(slot, Left::Moved(error.to_string()));
+            return Ok(());
+        }
         let sound = self.find_sound(connection, version, slot, position, limit)?;
         // It may have left, for another leader.
         if let (Some(reading), Some(end)) = (&mut self.slots[slot], sound) {
