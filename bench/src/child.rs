@@ -30,6 +30,8 @@ use crate::event::{BenchEvent, ChildKind, Events, Progress};
 /// Tells a child whose death it is not to survive: the process id of the bench. The child's side of it is the
 /// command line's.
 pub const PARENT_VARIABLE: &str = "ACKMARK_PARENT";
+/// Start of a child and what it does before and after its work.
+pub(crate) const CHILD_OVERHEAD: Duration = Duration::from_mins(1);
 /// How often a stop is looked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a child may take to end after SIGINT: a load drains what is outstanding.

@@ -32,7 +32,7 @@ use ackmark_schema::{
 use jiff::Timestamp;
 
 use crate::{
-    child::{Child, ChildError, Children, Ended},
+    child::{CHILD_OVERHEAD, Child, ChildError, Children, Ended},
     disk::Disk,
     event::ChildKind,
     evidence::{Evidence, Fate},
@@ -45,8 +45,6 @@ use crate::{
     validity,
 };
 
-/// Start of a child and what it does before and after its work.
-const CHILD_OVERHEAD: Duration = Duration::from_mins(1);
 /// Messages per second that even a slow reader reaches: bounds an accounting.
 const SCAN_MESSAGES_PER_S: f64 = 20_000.0;
 /// Exit codes of `ackmark verify` that are verdicts: held, broken, inconclusive.

@@ -15,7 +15,7 @@ use ackmark_schema::{
 };
 
 use crate::{
-    child::{Children, Ended},
+    child::{CHILD_OVERHEAD, Children, Ended},
     disk::Disk,
     event::BenchEvent,
     handover,
@@ -40,8 +40,6 @@ const RISE: f64 = 1.05;
 /// Messages of a transactional profile, and how long it may take to send them.
 const COORDINATOR_MESSAGES: u64 = 10_000;
 const COORDINATOR_DURATION: Duration = Duration::from_secs(5);
-/// Start and end of a child beside its load.
-const CHILD_OVERHEAD: Duration = Duration::from_mins(1);
 
 /// What a warm-up needs.
 pub(crate) struct WarmUp<'a> {

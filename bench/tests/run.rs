@@ -210,6 +210,7 @@ fn load_report() -> LoadReport {
         transactions: None,
         provocations: Provocations { leader_changes: Some(0), ..Provocations::default() },
         errors: Vec::new(),
+        trouble: Vec::new(),
         generator: Generator::default(),
     }
 }

@@ -1,6 +1,6 @@
 //! Consent to write to a Kafka that ackmark did not start.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ackmark_client::ClientProperties;
 use ackmark_cluster::local::kept;
@@ -21,7 +21,7 @@ pub(crate) fn is_ours(servers: &str, home: Option<&Path>) -> Result<bool, Proble
     Ok(servers.split(',').all(|server| known.split(',').any(|known| known == server.trim())))
 }
 
-/// Consent to a load of its own: one that a bench started has it already.
+/// Consent to a load of its own: one that a bench started has it already. `home` is where a kept cluster would be.
 ///
 /// # Errors
 /// As [`ask`].
@@ -29,11 +29,11 @@ pub(crate) fn to_load(
     spec: &LoadSpec,
     create_topic: Option<u32>,
     connection: &ClientProperties,
+    home: Option<&Path>,
     given: bool,
 ) -> Result<(), Problem> {
     let servers = connection.value("bootstrap.servers").unwrap_or_default();
-    let home = std::env::var_os("ACKMARK_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
-    if parent::is_a_bench() || is_ours(servers, home.as_deref())? {
+    if parent::is_a_bench() || is_ours(servers, home)? {
         return Ok(());
     }
     ask(&what_a_load_writes(spec, create_topic, servers), "look at it above", given)

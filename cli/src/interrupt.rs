@@ -1,9 +1,10 @@
-//! Ctrl-C and SIGTERM: the first asks for a clean end with a partial result, the second ends at once.
+//! Signals. Ctrl-C and SIGTERM: the first asks for a clean end with a partial result, the second ends at once.
+//! SIGXFSZ, by which the kernel tells of a limit on file sizes, is an error of the write instead of the end.
 
 use std::sync::{Arc, atomic::AtomicBool};
 
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGINT, SIGTERM, SIGXFSZ},
     flag,
 };
 
@@ -22,4 +23,10 @@ pub(crate) fn watch() -> Result<Arc<AtomicBool>, Problem> {
             .map_err(|error| Problem::runtime(format!("cannot watch for Ctrl-C: {error}")))?;
     }
     Ok(stop)
+}
+
+/// Makes a write beyond the limit on file sizes (`ulimit -f`) fail with an error that can be told.
+pub(crate) fn survive_file_limit() {
+    // With any handler at all the write fails instead; where none can be set, the signal ends the process as before.
+    let _ = flag::register(SIGXFSZ, Arc::default());
 }

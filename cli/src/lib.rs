@@ -14,7 +14,7 @@
 //! | [`progress`] | what is told while work goes on, on stderr |
 //! | [`narration`] | what a bench tells, from its events |
 //! | [`parent`] | a child of a bench does not outlive it |
-//! | [`interrupt`] | Ctrl-C: first a clean end, then the end |
+//! | [`interrupt`] | Ctrl-C: first a clean end, then the end; a limit on file sizes is an error |
 //! | [`checks`] | what stands in the way of a run |
 //! | [`folder`], [`files`] | what is read and written |
 //! | [`problem`] | what went wrong, with its cure |
@@ -49,6 +49,7 @@ pub fn main() -> ExitCode {
     if let Err(exit) = parent::die_with_it() {
         return exit.into();
     }
+    interrupt::survive_file_limit();
     let arguments = match Arguments::parse() {
         Parsed::Command(arguments) => arguments,
         Parsed::Done(exit) => return exit.into(),

@@ -2,7 +2,7 @@
 //!
 //! Only what is asked for is created: no call here makes a broker create a topic by itself.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ackmark_schema::properties::Origin;
@@ -19,6 +19,11 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 const NEW_TOPIC_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest that a single look may take, so that a wait sees a broker that comes back.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The first wait for a broker's answer; each further one is twice as long.
+const FIRST_ASK_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long brokers may refuse the client's credentials or certificates before that counts as their answer: one of
+/// several may be set up otherwise than the others.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A broker as clients reach it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,10 +142,14 @@ pub struct AdminClient {
     handle: Arc<Handle>,
     /// Asked for brokers only, so it never knows a topic: see `requests::metadata`.
     topicless: Arc<Handle>,
-    /// Errors of both clients. Without these queues librdkafka would log each; what matters of them comes
-    /// as the answer of the request at hand.
+    /// Errors of both clients. Without these queues librdkafka would log each.
     events: [Queue; 2],
+    /// The weightiest of them since a broker answered last: why nobody does, where a request only timed out.
+    complaint: Mutex<Option<Complaint>>,
 }
+
+/// An error that a client reported by itself: its code and librdkafka's text.
+type Complaint = (ErrorCode, String);
 
 impl AdminClient {
     /// Creates a client; properties of producers and consumers are dropped. Does not wait for a broker.
@@ -158,24 +167,72 @@ impl AdminClient {
         let handle = create(logs.clone())?;
         let topicless = create(logs)?;
         let events = [handle.main_queue(), topicless.main_queue()];
-        Ok(AdminClient { turn: Mutex::new(()), handle, topicless, events })
+        Ok(AdminClient { turn: Mutex::new(()), handle, topicless, events, complaint: Mutex::default() })
     }
 
-    fn drop_events(&self) {
+    /// The weightiest complaint since a broker answered last.
+    fn complaint(&self) -> Option<Complaint> {
+        let mut kept = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
         for events in &self.events {
-            while events.poll(Duration::ZERO).is_some() {}
+            while let Some(event) = events.poll(Duration::ZERO) {
+                let Some(code) = event.error() else { continue };
+                if kept.as_ref().is_none_or(|(known, _)| weight(code) >= weight(*known)) {
+                    *kept = Some((code, event.error_reason()));
+                }
+            }
+        }
+        kept.clone()
+    }
+
+    /// A broker has answered: what was complained of before is over.
+    fn answered<T>(&self, answer: T) -> T {
+        let _ = self.complaint();
+        *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        answer
+    }
+
+    /// A refusal as an error. Where it only says that no answer came, the reason is what the client complained of.
+    fn failed(&self, what: String, (code, reason): Complaint) -> ClientError {
+        match self.complaint() {
+            Some((cause, text)) if is_silence(code) => {
+                // The code of a broken connection or of a timeout says how callers may go on.
+                let code = if is_refusal(cause) { cause } else { code };
+                ClientError::operation(what, code, &text)
+            }
+            _ => ClientError::operation(what, code, &reason),
         }
     }
 
-    /// Whose turn it is to ask for metadata.
-    fn turn(&self) -> MutexGuard<'_, ()> {
-        self.drop_events();
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Asks for metadata until a broker answers: each time another one may be asked, and the one that was asked
+    /// before may be frozen. Brokers that refuse the client's credentials or certificates end it early.
+    fn ask<T>(
+        &self,
+        what: impl FnOnce() -> String,
+        timeout: Duration,
+        ask: impl Fn(Duration) -> Result<T, Complaint>,
+    ) -> Result<T, ClientError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = Instant::now();
+        let mut patience = FIRST_ASK_TIMEOUT;
+        loop {
+            let left = timeout.saturating_sub(start.elapsed());
+            let refusal = match ask(left.min(patience)) {
+                Ok(found) => return Ok(self.answered(found)),
+                Err(refusal) => refusal,
+            };
+            let refused = self.complaint().is_some_and(|(code, _)| is_refusal(code));
+            let goes_on = is_silence(refusal.0) && !(refused && start.elapsed() >= REFUSAL_TIMEOUT);
+            if !goes_on || start.elapsed() + LOOK_INTERVAL >= timeout {
+                return Err(self.failed(what(), refusal));
+            }
+            patience *= 2;
+            std::thread::sleep(LOOK_INTERVAL);
+        }
     }
 
     /// A queue for one request's answer: one that comes too late must not be taken for the next one's.
     fn answer_queue(&self) -> Queue {
-        self.drop_events();
+        let _ = self.complaint();
         self.handle.new_queue()
     }
 
@@ -184,9 +241,8 @@ impl AdminClient {
     /// # Errors
     /// The code by which it failed; timed out when no broker answered.
     pub fn metadata(&self, timeout: Duration) -> Result<ClusterMetadata, ClientError> {
-        let _turn = self.turn();
-        requests::metadata(&self.topicless, timeout)
-            .map_err(|(code, reason)| ClientError::operation("ask for the cluster's brokers".to_owned(), code, &reason))
+        let what = || "ask for the cluster's brokers".to_owned();
+        self.ask(what, timeout, |patience| requests::metadata(&self.topicless, patience))
     }
 
     /// Waits until the cluster shows at least `brokers` brokers.
@@ -205,10 +261,9 @@ impl AdminClient {
     /// # Errors
     /// The code by which it failed.
     pub fn topic(&self, name: &str, timeout: Duration) -> Result<TopicMetadata, ClientError> {
-        let _turn = self.turn();
         let topic = self.handle.topic(name)?;
-        requests::describe_topic(&self.handle, &topic, timeout)
-            .map_err(|(code, reason)| ClientError::operation(format!("describe topic '{name}'"), code, &reason))
+        let what = || format!("describe topic '{name}'");
+        self.ask(what, timeout, |patience| requests::describe_topic(&self.handle, &topic, patience))
     }
 
     /// Waits until each partition of the topic has a leader and all its replicas in sync.
@@ -254,9 +309,7 @@ impl AdminClient {
         self.create_topics(std::slice::from_ref(topic), timeout)?;
         let ready = self.wait_until_ready(&topic.name, left())?;
         // The next broker that is asked may not have heard of the topic: that one is asked again too.
-        wait(left(), &format!("the leaders of topic '{}' did not answer", topic.name), |left| {
-            self.offsets(&topic.name, left).map_err(|error| error.to_string())
-        })?;
+        until_known_within(left(), || self.offsets(&topic.name, left().max(LOOK_INTERVAL)))?;
         Ok(ready)
     }
 
@@ -287,7 +340,7 @@ impl AdminClient {
             ConfigResource::Broker(id) => format!("describe the configs of broker {id}"),
         };
         requests::describe_configs(&self.handle, &self.answer_queue(), resource, timeout)
-            .map_err(|(code, reason)| ClientError::operation(what(), code, &reason))
+            .map_err(|refusal| self.failed(what(), refusal))
     }
 
     /// Low and high watermark of a partition.
@@ -354,7 +407,7 @@ impl AdminClient {
         let what = |partition: i32| format!("list the offsets of {topic}-{partition}");
         let first = partitions.first().copied().unwrap_or(-1);
         let answers = requests::list_offsets(&self.handle, &self.answer_queue(), topic, partitions, query, timeout)
-            .map_err(|(code, reason)| ClientError::operation(what(first), code, &reason))?;
+            .map_err(|refusal| self.failed(what(first), refusal))?;
         let one = |partition: &i32| {
             let answer = answers.iter().find(|(id, _)| id == partition).map(|(_, offset)| *offset);
             match answer.unwrap_or(Err(ErrorCode::UNKNOWN_PARTITION)) {
@@ -363,6 +416,25 @@ impl AdminClient {
             }
         };
         partitions.iter().map(one).collect()
+    }
+}
+
+/// Whether a code says only that no answer came.
+fn is_silence(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::TIMED_OUT | ErrorCode::TRANSPORT | ErrorCode::ALL_BROKERS_DOWN)
+}
+
+/// Whether a broker, or this client, refused to go on with the other: waiting does not help.
+fn is_refusal(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::AUTHENTICATION | ErrorCode::SSL)
+}
+
+/// How much a complaint explains: a broken connection says more than that no broker is left.
+fn weight(code: ErrorCode) -> u8 {
+    match code {
+        ErrorCode::AUTHENTICATION | ErrorCode::SSL => 3,
+        ErrorCode::ALL_BROKERS_DOWN => 1,
+        _ => 2,
     }
 }
 
@@ -380,7 +452,7 @@ fn leader_unsettled(code: ErrorCode) -> bool {
         ErrorCode::KAFKA_STORAGE_ERROR,
         ErrorCode::of(74), // FENCED_LEADER_EPOCH
         ErrorCode::of(75), // UNKNOWN_LEADER_EPOCH
-        ErrorCode::of(78), // OFFSET_NOT_AVAILABLE: right after an election (KIP-207)
+        ErrorCode::OFFSET_NOT_AVAILABLE,
     ]
     .contains(&code)
 }
@@ -400,10 +472,14 @@ fn first_refusal(results: Vec<(String, Option<(ErrorCode, String)>)>, verb: &str
 /// # Errors
 /// That of the last answer.
 pub fn until_known<T>(ask: impl Fn() -> Result<T, ClientError>) -> Result<T, ClientError> {
+    until_known_within(NEW_TOPIC_TIMEOUT, ask)
+}
+
+fn until_known_within<T>(timeout: Duration, ask: impl Fn() -> Result<T, ClientError>) -> Result<T, ClientError> {
     let begun = Instant::now();
     loop {
         match ask() {
-            Err(error) if error.is_unknown_topic() && begun.elapsed() < NEW_TOPIC_TIMEOUT => {
+            Err(error) if error.is_unknown_topic() && begun.elapsed() < timeout => {
                 std::thread::sleep(LOOK_INTERVAL);
             }
             answer => return answer,

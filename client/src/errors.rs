@@ -120,6 +120,8 @@ codes! {
     KAFKA_STORAGE_ERROR = 56;
     /// The broker does not know the producer id.
     UNKNOWN_PRODUCER_ID = 59;
+    /// Right after an election, or for as long as fewer replicas than `min.insync.replicas` are in sync (KIP-207).
+    OFFSET_NOT_AVAILABLE = 78;
     /// The topic does not take this compression.
     UNSUPPORTED_COMPRESSION_TYPE = 76;
     /// A record was refused, for example by compaction's need of a key.
@@ -164,13 +166,16 @@ impl ErrorCode {
     pub fn cure(self) -> &'static str {
         match self {
             Self::TRANSPORT | Self::ALL_BROKERS_DOWN | Self::RESOLVE | Self::NETWORK_EXCEPTION => {
-                "check that the brokers run and that their advertised listeners can be reached from here"
+                "check that the brokers run, that their advertised listeners can be reached from here, and that security.protocol \
+                 matches the listener"
             }
             Self::TIMED_OUT | Self::TIMED_OUT_QUEUE | Self::MSG_TIMED_OUT | Self::REQUEST_TIMED_OUT => {
                 "check that the brokers can be reached and are not overloaded, or allow more time"
             }
             Self::SSL => "check ssl.ca.location and that security.protocol matches the listener",
-            Self::AUTHENTICATION => "check sasl.mechanism, sasl.username and sasl.password",
+            Self::AUTHENTICATION => {
+                "check sasl.mechanism, sasl.username and sasl.password, and that security.protocol matches the listener"
+            }
             Self::UNKNOWN_TOPIC | Self::UNKNOWN_TOPIC_OR_PART | Self::NOENT => {
                 "create the topic first, or check its name"
             }
@@ -183,9 +188,13 @@ impl ErrorCode {
             Self::MSG_SIZE_TOO_LARGE | Self::RECORD_LIST_TOO_LARGE => {
                 "lower batch.size and the message size, or raise the topic's max.message.bytes"
             }
-            Self::NOT_ENOUGH_REPLICAS | Self::NOT_ENOUGH_REPLICAS_AFTER_APPEND => {
-                "bring replicas back in sync, or lower the topic's min.insync.replicas"
+            Self::NOT_ENOUGH_REPLICAS | Self::NOT_ENOUGH_REPLICAS_AFTER_APPEND | Self::OFFSET_NOT_AVAILABLE => {
+                "bring brokers and replicas back, or lower the topic's min.insync.replicas"
             }
+            Self::LEADER_NOT_AVAILABLE | Self::NOT_LEADER_FOR_PARTITION | Self::COORDINATOR_LOAD_IN_PROGRESS => {
+                "bring the brokers back that are gone, or wait until others have taken over"
+            }
+            Self::KAFKA_STORAGE_ERROR => "free the broker's disk, or mend it, then start the broker again",
             Self::FENCED | Self::PRODUCER_FENCED | Self::INVALID_PRODUCER_EPOCH => {
                 "use one producer per transactional.id, and a transaction.timeout.ms longer than a transaction"
             }
@@ -261,7 +270,7 @@ pub enum ClientError {
         reason: String,
     },
     /// The cluster did not get into the state waited for.
-    #[error("{what} within {}: {found}", seconds(*.waited))]
+    #[error("{what} within {}: {found}; check that all brokers run", seconds(*.waited))]
     NotInTime {
         /// What did not happen.
         what: String,

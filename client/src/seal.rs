@@ -17,7 +17,7 @@ use ackmark_schema::record::{self, Header};
 use ackmark_schema::report::seal::{SealReport, SealState, SealedPartition};
 use jiff::Timestamp;
 
-use crate::admin::{AdminClient, PartitionOffsets};
+use crate::admin::{AdminClient, PartitionMetadata, PartitionOffsets};
 use crate::errors::{ClientError, ErrorCode};
 use crate::events::{DeliveryBatch, EventSink};
 use crate::logs::LogSink;
@@ -50,14 +50,15 @@ pub struct SealPlan {
 }
 
 /// Closes the log of the plan's topics. A step that fails, or that is not done by the deadline, is no
-/// error but leaves the log unsealed, with what was found until then.
+/// error but leaves the log unsealed, with what was found until then: no partition, where no broker answers or a
+/// topic is gone.
 ///
 /// # Errors
-/// No broker answers, a topic is missing, or a property is refused: nothing was found at all.
+/// A property is refused.
 pub fn seal(connection: &ClientProperties, plan: &SealPlan, logs: &LogSink) -> Result<SealReport, ClientError> {
     let begun = Instant::now();
     let seal = Seal { connection, plan, logs, admin: AdminClient::new(connection, logs.clone())?, begun };
-    let mut partitions = seal.find()?;
+    let mut partitions = Vec::new();
     let mut report = SealReport {
         schema: ackmark_schema::version::SchemaId::default(),
         run: plan.run,
@@ -69,7 +70,14 @@ pub fn seal(connection: &ClientProperties, plan: &SealPlan, logs: &LogSink) -> R
         messages_reserved: None,
         partitions: Vec::new(),
     };
-    if let Err(reason) = seal.close(&mut partitions, &mut report) {
+    let closed = match seal.find() {
+        Ok(found) => {
+            partitions = found;
+            seal.close(&mut partitions, &mut report)
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(reason) = closed {
         report.state = SealState::Unsealed { reason };
     }
     report.partitions = partitions;
@@ -182,19 +190,31 @@ impl Seal<'_> {
                     Ok(_) => {
                         return Err(format!("the offset of the sentinel in {topic}-{} is unknown", entry.partition));
                     }
-                    Err(code) => {
-                        return Err(format!(
-                            "no sentinel could be written to {topic}-{}: {}",
-                            entry.partition,
-                            code.name()
-                        ));
-                    }
+                    Err(code) => return Err(self.not_written(topic, entry.partition, code)),
                 };
                 entry.sentinel_offset = Some(offset);
                 entry.end_offset = offset + 1;
             }
         }
         Ok(())
+    }
+}
+
+impl Seal<'_> {
+    /// Why a partition took no sentinel. A time that is over does not say what was in the way; the partition does.
+    fn not_written(&self, topic: &str, partition: u32, code: ErrorCode) -> String {
+        let found = self.admin.topic(topic, LOOK_TIMEOUT).ok();
+        let why = match found.as_ref().and_then(|found| found.partitions.get(partition as usize)) {
+            Some(found) if found.leader.is_none() => {
+                "it has no leader: bring the brokers back that are gone".to_owned()
+            }
+            Some(PartitionMetadata { isr, replicas, .. }) if isr.len() < replicas.len() => {
+                let (in_sync, all) = (isr.len(), replicas.len());
+                format!("{in_sync} of its {all} replicas are in sync: bring the brokers back that are gone")
+            }
+            _ => format!("{}; {}", code.description(), code.cure()),
+        };
+        format!("no sentinel could be written to {topic}-{partition}: {code}; {why}")
     }
 }
 

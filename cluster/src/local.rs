@@ -74,6 +74,9 @@ pub struct LocalOptions {
     pub overrides: Vec<(String, String)>,
     /// Where jars and data go; see [`Home::open`].
     pub home: Option<PathBuf>,
+    /// Folders that the data of a node goes to instead, by its id: disks that may fill while others have room. What
+    /// is written there stays.
+    pub disks: Vec<(i32, PathBuf)>,
     /// The clients' port of the first broker, the next ones follow; free ones are found unless given.
     pub port: Option<u16>,
     /// How long a start may take once jars and kit are there.
@@ -91,6 +94,7 @@ impl Default for LocalOptions {
             settings: Settings::Measured,
             overrides: Vec::new(),
             home: None,
+            disks: Vec::new(),
             port: None,
             start_timeout: Duration::from_mins(1),
             stop: Stop::default(),
@@ -327,7 +331,7 @@ impl<'a> Starter<'a> {
             None => self.disposable_folder()?,
         };
         let fate = if kept.is_some() { Fate::Survives } else { Fate::DiesWithParent };
-        let topology = self.plan(folder.path())?;
+        let topology = self.plan(folder.path())?.on_disks(&self.options.disks);
         let cluster_id = cluster_id()?;
         self.format(&folder, &topology, &cluster_id)?;
 
@@ -383,6 +387,7 @@ impl<'a> Starter<'a> {
     fn format(&self, folder: &Folder, topology: &Topology, cluster_id: &str) -> Result<(), ClusterError> {
         debug_assert!(folder.path().is_absolute());
         for node in &topology.nodes {
+            create_folder(&node.folder)?;
             create_folder(&node.data())?;
             let properties = topology.properties(node, self.options.settings, &self.options.overrides);
             write_file(&node.properties_file(), &properties)?;

@@ -4,6 +4,15 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
+/// What makes room.
+fn room(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::FileTooLarge => "raise the limit on file sizes (ulimit -f)",
+        io::ErrorKind::QuotaExceeded => "free space of this user's quota or choose another output folder",
+        _ => "free disk space or choose another output folder",
+    }
+}
+
 /// A ledger that cannot be written or read.
 #[derive(Debug, Error)]
 pub enum LedgerError {
@@ -18,7 +27,7 @@ pub enum LedgerError {
         source: io::Error,
     },
     /// No room for what is to be sent next: nothing of it has been sent.
-    #[error("no room to grow the ledger {} by {bytes} bytes ({source}): free disk space or choose another output folder", path.display())]
+    #[error("no room to grow the ledger {} by {bytes} bytes ({source}): {}", path.display(), room(source))]
     NoSpace {
         /// The file.
         path: PathBuf,

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use ackmark_client::{
-    AdminClient, ClientError, ClientProperties, LogSink,
+    AdminClient, ClientError, ClientProperties, ErrorCode, LogSink,
     admin::{ConfigEntry, ConfigResource, TopicMetadata, until_known},
 };
-use ackmark_schema::{load_spec::LoadSpec, manifest::TopicStart, promise::TopicFacts, properties::Property};
+use ackmark_schema::{
+    load_spec::LoadSpec, manifest::TopicStart, promise::TopicFacts, properties::Property, result::Warning,
+};
 
 use crate::{
     error::LoadError,
@@ -102,12 +104,60 @@ impl Target {
         too_large("batches", batch_bytes(in_effect), "the topic's max.message.bytes", topic, cure)
     }
 
-    /// Partitions whose leader is another one now; `None` when nobody answers.
-    pub(crate) fn leader_changes(&self) -> Option<u64> {
-        let now = self.admin.topic(&self.topic.name, CLOSING_TIMEOUT).ok()?;
+    /// Looks at the topic once more, for what changed and what is in the way.
+    pub(crate) fn closing_look(&self) -> ClosingLook {
+        let now = match self.admin.topic(&self.topic.name, CLOSING_TIMEOUT) {
+            Ok(now) => now,
+            Err(error) => {
+                let trouble = Some(self.unseen(&error));
+                return ClosingLook { leader_changes: None, trouble };
+            }
+        };
         let changed = self.topic.partitions.iter().zip(&now.partitions).filter(|(old, new)| old.leader != new.leader);
-        Some(changed.count() as u64)
+        ClosingLook { leader_changes: Some(changed.count() as u64), trouble: self.unable(&now) }
     }
+
+    /// Why the topic could not be described.
+    fn unseen(&self, error: &ClientError) -> Warning {
+        let topic = &self.topic.name;
+        if error.is_unknown_topic() {
+            return Warning {
+                what: format!("topic {topic} is gone: it was deleted while the load ran"),
+                cure: "what it held cannot be verified any more: run the load again and keep the topic until then"
+                    .into(),
+            };
+        }
+        let cure = error.code().map_or("check that the brokers run", ErrorCode::cure).to_owned();
+        Warning { what: format!("at the end nobody could tell of topic {topic}: {error}"), cure }
+    }
+
+    /// Partitions that take no message, or none with acks=all.
+    fn unable(&self, now: &TopicMetadata) -> Option<Warning> {
+        let all = now.partitions.len();
+        let leaderless = now.partitions.iter().filter(|partition| partition.leader.is_none()).count();
+        let in_sync = now.partitions.iter().map(|partition| partition.isr.len()).min().unwrap_or(0);
+        let wanted = self.facts.min_insync_replicas as usize;
+        let what = if leaderless > 0 {
+            format!("at the end {leaderless} of {all} partitions of topic {} had no leader", self.topic.name)
+        } else if in_sync < wanted {
+            format!(
+                "at the end only {in_sync} replica(s) of some partition of topic {} were in sync: below \
+                 min.insync.replicas={wanted} brokers refuse messages with acks=all",
+                self.topic.name
+            )
+        } else {
+            return None;
+        };
+        Some(Warning { what, cure: "bring the brokers back that are gone".into() })
+    }
+}
+
+/// What a look at the topic found after the load.
+pub(crate) struct ClosingLook {
+    /// Partitions whose leader is another one now; `None` when nobody could tell.
+    pub(crate) leader_changes: Option<u64>,
+    /// What is in the way of messages, if anything.
+    pub(crate) trouble: Option<Warning>,
 }
 
 fn missing(error: ClientError, spec: &LoadSpec) -> LoadError {

@@ -69,6 +69,15 @@ pub(crate) struct Delivery<'r> {
     pub(crate) statistics_interval: Duration,
 }
 
+/// Errors of the client with one code.
+#[derive(Debug, Default)]
+pub(crate) struct Complaint {
+    /// How often it came.
+    pub(crate) count: u64,
+    /// librdkafka's text of the latest.
+    pub(crate) latest: String,
+}
+
 /// What a delivery thread found.
 #[derive(Debug, Default)]
 pub(crate) struct Delivered {
@@ -82,6 +91,8 @@ pub(crate) struct Delivered {
     pub(crate) last_report_ns: u64,
     /// Errors by cause.
     pub(crate) errors: Vec<ErrorCount>,
+    /// What the client said of its connections.
+    pub(crate) complaints: BTreeMap<ErrorCode, Complaint>,
     /// Messages that a broker answered with an error.
     pub(crate) rejected_by_broker: u64,
     /// Messages that the client refused.
@@ -155,7 +166,8 @@ impl<'r> Sink<'r> {
             let now_ns = self.parts.clock.now_ns();
             self.roll(now_ns);
             if let Some(ended_ns) = self.parts.flow.ended_ns()
-                && (self.parts.flow.outstanding().messages == 0 || now_ns > ended_ns.saturating_add(drain_ns))
+                && (self.parts.flow.outstanding().messages == 0
+                    || now_ns > ended_ns.saturating_add(drain_ns).min(self.parts.halt.give_up_ns()))
             {
                 return;
             }
@@ -323,7 +335,11 @@ impl EventSink for Sink<'_> {
     fn error(&mut self, code: ErrorCode, reason: &str, fatal: bool) {
         if fatal {
             self.parts.halt.fail(format!("the producer ended: {code}: {reason}; {}", code.cure()));
+            return;
         }
+        let complaint = self.found.complaints.entry(code).or_default();
+        complaint.count += 1;
+        reason.clone_into(&mut complaint.latest);
     }
 
     fn stats(&mut self, json: &str) {

@@ -73,8 +73,17 @@ pub enum LoadError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// Transactions could not be initialised.
-    #[error(transparent)]
-    Transactions(#[from] TransactionError),
+    #[error(
+        "transactions could not be initialised within {waited_s} s ({}: {}): check that enough brokers run for the topic \
+         __transaction_state (transaction.state.log.min.isr), and that this principal may use the transactional.id",
+        source.code, source.reason
+    )]
+    Transactions {
+        /// How long it was tried.
+        waited_s: u64,
+        /// The last answer.
+        source: TransactionError,
+    },
     /// The ledger cannot be made.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -89,6 +98,19 @@ pub enum LoadError {
     Write {
         /// The file or folder.
         path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// No room for what is written at the end.
+    #[error(
+        "no room in {} for the reports of this run, {bytes} bytes ({source}): free disk space, choose another output folder, or raise the limit on file sizes (ulimit -f)",
+        path.display()
+    )]
+    NoRoom {
+        /// The folder.
+        path: PathBuf,
+        /// What they may need.
+        bytes: u64,
         /// The system's error.
         source: io::Error,
     },

@@ -2,6 +2,10 @@
 
 use std::{fs::File, io, io::Write as _, os::unix::fs::PermissionsExt as _, path::Path};
 
+use rustix::{
+    fs::{FallocateFlags, fallocate},
+    io::Errno,
+};
 use serde::Serialize;
 use tempfile::{NamedTempFile, TempPath};
 
@@ -12,6 +16,21 @@ pub(crate) fn write_json(path: &Path, document: &impl Serialize) -> io::Result<(
     let (mut file, temporary) = NamedTempFile::with_prefix_in(".new-", folder_of(path))?.into_parts();
     file.write_all(&text)?;
     publish(&file, temporary, path)
+}
+
+/// Takes room on the disk of a folder until it is dropped, also by a crash: so that what has to be written at the end
+/// can be, even when the disk has filled meanwhile.
+///
+/// # Errors
+/// There is no such room.
+pub(crate) fn reserve(folder: &Path, bytes: u64) -> io::Result<File> {
+    let file = tempfile::tempfile_in(folder)?;
+    match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+        // A file system that cannot promise room.
+        Err(Errno::OPNOTSUPP) => {}
+        taken => taken?,
+    }
+    Ok(file)
 }
 
 /// Gives a written file its name and the usual rights (a temporary file is its owner's alone).

@@ -170,18 +170,40 @@ impl<F: FnMut()> Drop for Guard<F> {
     }
 }
 
-/// Why a run ends before its time.
+/// Longest wait for what is outstanding once the caller wants an end.
+const INTERRUPTED_DRAIN: Duration = Duration::from_secs(15);
+
+/// Why a run ends before its time, and when it ends at the latest.
 #[derive(Debug)]
 pub(crate) struct Halt<'a> {
     stop: &'a AtomicBool,
+    clock: Clock,
+    give_up_ns: u64,
+    interrupted_ns: OnceLock<u64>,
     failed: AtomicBool,
     error: OnceLock<String>,
 }
 
 impl<'a> Halt<'a> {
-    /// Halts when the caller's flag is raised.
-    pub(crate) fn new(stop: &'a AtomicBool) -> Self {
-        Self { stop, failed: AtomicBool::new(false), error: OnceLock::new() }
+    /// Halts when the caller's flag is raised. Nothing is waited for after `give_up_ns`, nanoseconds from the start.
+    pub(crate) fn new(stop: &'a AtomicBool, clock: Clock, give_up_ns: u64) -> Self {
+        let (interrupted_ns, error) = (OnceLock::new(), OnceLock::new());
+        Self { stop, clock, give_up_ns, interrupted_ns, failed: AtomicBool::new(false), error }
+    }
+
+    /// When everything is given up that is still waited for, nanoseconds from the start: soon once the caller's flag
+    /// has been raised.
+    pub(crate) fn give_up_ns(&self) -> u64 {
+        if !self.is_interrupted() {
+            return self.give_up_ns;
+        }
+        let since_ns = *self.interrupted_ns.get_or_init(|| self.clock.now_ns());
+        self.give_up_ns.min(since_ns + INTERRUPTED_DRAIN.as_nanos() as u64)
+    }
+
+    /// Whether that time has come.
+    pub(crate) fn gives_up(&self) -> bool {
+        self.clock.now_ns() > self.give_up_ns()
     }
 
     /// Whether to send nothing more.
@@ -250,11 +272,26 @@ mod tests {
     #[test]
     fn the_first_error_halts_and_is_kept() {
         let stop = AtomicBool::new(false);
-        let halt = Halt::new(&stop);
+        let halt = Halt::new(&stop, Clock::start(), u64::MAX);
         assert!(!halt.is_raised());
         halt.fail("first");
         halt.fail("second");
         assert!(halt.is_raised() && !halt.is_interrupted());
         assert_eq!(halt.error(), Some("first"));
+    }
+
+    #[test]
+    fn an_interruption_brings_the_end_nearer_and_never_puts_it_off() {
+        let stop = AtomicBool::new(false);
+        let clock = Clock::start();
+        let (near, far) = (Halt::new(&stop, clock, 5), Halt::new(&stop, clock, u64::MAX));
+        assert_eq!((near.give_up_ns(), far.give_up_ns()), (5, u64::MAX));
+        assert!(!far.gives_up());
+        stop.store(true, Ordering::Relaxed);
+        let given_up_ns = far.give_up_ns();
+        assert!(given_up_ns < clock.now_ns() + INTERRUPTED_DRAIN.as_nanos() as u64 + 1);
+        assert!(given_up_ns >= INTERRUPTED_DRAIN.as_nanos() as u64, "{given_up_ns}");
+        assert_eq!((near.give_up_ns(), far.give_up_ns()), (5, given_up_ns), "it stays where it is");
+        assert!(near.gives_up());
     }
 }

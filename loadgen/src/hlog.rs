@@ -6,7 +6,8 @@
 
 use std::{
     fs::File,
-    io::{self, BufWriter},
+    io::{self, Write},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     time::{Duration, UNIX_EPOCH},
 };
@@ -25,21 +26,49 @@ pub const LATENCY_FILE: &str = "latency.hlog";
 
 /// The file behind a log.
 pub(crate) struct LatencyFile {
-    file: BufWriter<File>,
+    lines: WholeLines,
     temporary: TempPath,
     path: PathBuf,
     serializer: V2DeflateSerializer,
 }
 
 /// A log that is being written.
-pub(crate) struct LatencyLog<'f>(IntervalLogWriter<'f, 'f, BufWriter<File>, V2DeflateSerializer>);
+pub(crate) struct LatencyLog<'f>(IntervalLogWriter<'f, 'f, WholeLines, V2DeflateSerializer>);
+
+/// Writes lines to a file whole or not at all: what was written before the disk was full stays readable.
+#[derive(Debug)]
+struct WholeLines {
+    file: File,
+    length: u64,
+    line: Vec<u8>,
+}
+
+impl Write for WholeLines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        if bytes.last() == Some(&b'\n') {
+            let written = self.file.write_all_at(&self.line, self.length);
+            let length = std::mem::take(&mut self.line).len() as u64;
+            written.inspect_err(|_| {
+                // The first error is what counts.
+                let _ = self.file.set_len(self.length);
+            })?;
+            self.length += length;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 impl LatencyFile {
     /// A file that gets its name when it is finished.
     pub(crate) fn create(folder: &Path) -> io::Result<Self> {
         let (file, temporary) = NamedTempFile::with_prefix_in(".latency-", folder)?.into_parts();
         Ok(Self {
-            file: BufWriter::new(file),
+            lines: WholeLines { file, length: 0, line: Vec::new() },
             temporary,
             path: folder.join(LATENCY_FILE),
             serializer: V2DeflateSerializer::new(),
@@ -54,14 +83,26 @@ impl LatencyFile {
             .with_start_time(start)
             .with_base_time(start)
             .with_max_value_divisor(1000.0)
-            .begin_log_with(&mut self.file, &mut self.serializer)
+            .begin_log_with(&mut self.lines, &mut self.serializer)
             .map(LatencyLog)
     }
 
     /// Gives the file its name.
     pub(crate) fn finish(self) -> io::Result<()> {
-        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        crate::files::publish(&file, self.temporary, &self.path)
+        crate::files::publish(&self.lines.file, self.temporary, &self.path)
+    }
+}
+
+#[cfg(test)]
+impl LatencyFile {
+    /// One that nothing more can be written to once the other one is called.
+    #[expect(clippy::unwrap_used, reason = "for tests")]
+    pub(crate) fn on_a_disk_that_fills(folder: &Path) -> (Self, impl FnOnce()) {
+        use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+        let mut full = Self::create(folder).unwrap();
+        full.lines.file = memfd_create("lines", MemfdFlags::ALLOW_SEALING).unwrap().into();
+        let same = full.lines.file.try_clone().unwrap();
+        (full, move || fcntl_add_seals(&same, SealFlags::GROW | SealFlags::WRITE).unwrap())
     }
 }
 
@@ -127,5 +168,25 @@ mod tests {
         }
         assert_eq!(lines, [("intended", 0, 1), ("intended", 1, 2), ("send", 1, 1), ("intended", 2, 3), ("send", 2, 2)]);
         assert_eq!(headers, 2);
+    }
+
+    #[test]
+    fn a_line_that_has_no_room_leaves_none_of_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        std::fs::write(&path, "").unwrap();
+        // A file that is open for reading refuses every write.
+        let open = |file: File, length| WholeLines { file, length, line: Vec::new() };
+        let mut lines = open(File::options().write(true).open(&path).unwrap(), 0);
+        lines.write_all(b"whole").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"", "not before its end");
+        lines.write_all(b" line\n").unwrap();
+        let mut refused = open(File::open(&path).unwrap(), lines.length);
+        assert!(refused.write_all(b"another\n").is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole line\n");
+        // What could not be written is not written later, in the midst of something else.
+        refused.file = lines.file;
+        refused.write_all(b"third\n").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole line\nthird\n");
     }
 }

@@ -5,7 +5,6 @@ use std::{sync::mpsc, time::Duration};
 use ackmark_client::{ErrorCode, MessageBatch, RawProducer, TopicHandle};
 
 use crate::{
-    clock::Clock,
     delivery::Rejection,
     flow::{Flow, Halt},
 };
@@ -23,10 +22,6 @@ pub(crate) struct Outlet<'r> {
     pub(crate) flow: &'r Flow,
     /// The run's end for a reason.
     pub(crate) halt: &'r Halt<'r>,
-    /// The run's clock.
-    pub(crate) clock: Clock,
-    /// When to stop trying, nanoseconds from the start.
-    pub(crate) give_up_ns: u64,
     /// What the client refuses goes here: there is no report of it.
     pub(crate) rejections: mpsc::Sender<Rejection>,
 }
@@ -49,7 +44,7 @@ impl Outlet<'_> {
                 return refused;
             }
             self.flow.count_queue_full();
-            if self.halt.is_raised() || self.clock.now_ns() > self.give_up_ns {
+            if self.halt.is_raised() || self.halt.gives_up() {
                 self.reject(batch, |_| true);
                 return refused;
             }

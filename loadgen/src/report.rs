@@ -1,6 +1,8 @@
 //! What the threads found, put together.
 
-use ackmark_client::librdkafka_version;
+use std::collections::BTreeMap;
+
+use ackmark_client::{ErrorCode, librdkafka_version};
 use ackmark_schema::{
     latency::LatencySummary,
     load_spec::{LoadSpec, Schedule},
@@ -10,6 +12,7 @@ use ackmark_schema::{
         Ending,
         load::{Counts, ErrorCount, Generator, LoadReport, Measured, Provocations, TransactionFigures},
     },
+    result::Warning,
     version::SchemaId,
 };
 use ackmark_stats::latency_summary;
@@ -17,6 +20,7 @@ use hdrhistogram::Histogram;
 use jiff::Timestamp;
 
 use crate::{
+    cluster::ClosingLook,
     delivery::Delivered,
     flow::Amount,
     latency::{self, Latencies},
@@ -39,7 +43,7 @@ pub(crate) struct RunFacts<'a> {
     pub(crate) queue_full: u64,
     pub(crate) outstanding_max: u64,
     pub(crate) clock_step_ns: u64,
-    pub(crate) leader_changes: Option<u64>,
+    pub(crate) closing: ClosingLook,
 }
 
 /// What the threads found.
@@ -75,8 +79,9 @@ pub(crate) fn assemble(facts: RunFacts<'_>, findings: &Findings) -> LoadReport {
         latency_send: summary(&findings.latencies.send, measured.counts.sent),
         latency_is_acknowledgement: acknowledged,
         transactions: (!tallies.is_empty()).then(|| transactions(&tallies, measured.duration_s)),
-        provocations: provocations(findings, &tallies, facts.leader_changes),
+        provocations: provocations(findings, &tallies, facts.closing.leader_changes),
         errors: errors(&findings.delivered),
+        trouble: facts.closing.trouble.into_iter().chain(complaints(&findings.delivered)).collect(),
         generator: Generator {
             schedule_lag: lag(&findings.sent),
             queue_full: facts.queue_full,
@@ -200,6 +205,23 @@ fn errors(delivered: &[Delivered]) -> Vec<ErrorCount> {
     }
     sum.sort_by_key(|error| std::cmp::Reverse(error.count));
     sum
+}
+
+/// What the clients said of their connections, the most frequent first.
+fn complaints(delivered: &[Delivered]) -> Vec<Warning> {
+    let mut sum: BTreeMap<ErrorCode, (u64, &str)> = BTreeMap::new();
+    for (code, complaint) in delivered.iter().flat_map(|found| &found.complaints) {
+        let (count, latest) = sum.entry(*code).or_default();
+        *count += complaint.count;
+        *latest = &complaint.latest;
+    }
+    let mut sum: Vec<_> = sum.into_iter().collect();
+    sum.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
+    let told = |(code, (count, latest)): (ErrorCode, (u64, &str))| Warning {
+        what: format!("{code}, {count} times, at last: {latest}"),
+        cure: code.cure().into(),
+    };
+    sum.into_iter().map(told).collect()
 }
 
 fn provocations(findings: &Findings, tallies: &[&TransactionTally], leader_changes: Option<u64>) -> Provocations {

@@ -39,7 +39,7 @@ use crate::{
     error::LoadError,
     files,
     flow::{Flow, Halt},
-    hlog::LatencyFile,
+    hlog::{LATENCY_FILE, LatencyFile},
     keys::KeySource,
     outlet::Outlet,
     payload::{Pool, PoolPlan},
@@ -61,12 +61,19 @@ const INIT_TIMEOUT: Duration = Duration::from_mins(1);
 const INIT_SLICE: Duration = Duration::from_secs(1);
 /// How often whoever watches hears of the run.
 const UPDATE_INTERVAL: Duration = Duration::from_millis(250);
+/// Room that is kept for the reports until the end: of a run as such, of each second in its timeline, and of each
+/// partition in its seal, all as JSON.
+const REPORT_BYTES: u64 = 128 * 1024;
+const SECOND_BYTES: u64 = 320;
+const PARTITION_BYTES: u64 = 512;
+const REPORT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// The life of the producers: a load is their first.
 const INCARNATION: u32 = 0;
 
 /// Runs a load and writes its files into `folder`, which is made if need be and must not hold another run.
 ///
-/// `stop` ends the sending when it becomes true; what is outstanding is still waited for.
+/// `stop` ends the sending when it becomes true; what is outstanding is still waited for, 15 s at most. Whatever the
+/// brokers do, sending and waiting end `drain_timeout` after the run's planned end.
 ///
 /// # Errors
 /// What is wrong before the first message is sent, or files that cannot be written. What goes wrong later
@@ -104,6 +111,9 @@ pub(crate) fn run_arranged(
     }
     let ledgers: Vec<Ledgers> =
         (0..spec.producers).map(|producer| Ledgers::create(spec, folder, producer)).collect::<Result<_, _>>()?;
+    let bytes = report_bytes(spec);
+    let reserve =
+        files::reserve(folder, bytes).map_err(|source| LoadError::NoRoom { path: folder.into(), bytes, source })?;
     let manifest = manifest(spec, &asked, &in_effect, &promise, &target);
     write_json(folder, MANIFEST_FILE, &manifest)?;
     let mut latency_file = match spec.schedule {
@@ -111,13 +121,13 @@ pub(crate) fn run_arranged(
         Schedule::Rate { .. } => Some(LatencyFile::create(folder).map_err(|source| cannot_write(folder, source))?),
     };
 
-    let halt = Halt::new(stop);
     let clock = Clock::start();
     let started = Timestamp::from_nanosecond(i128::from(clock.epoch_ns(0))).unwrap_or(Timestamp::UNIX_EPOCH);
     let ns = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX / 4);
     let warm_up_ns = ns(spec.warm_up.0);
     let window = Window::new(warm_up_ns, warm_up_ns.saturating_add(ns(spec.duration.0)), spec.messages.map(|n| n.0));
-    let common = Common { spec, clock, halt: &halt, window: &window, in_effect: &in_effect };
+    let halt = Halt::new(stop, clock, window.end_ns.saturating_add(ns(spec.drain_timeout.0)));
+    let common = Common { spec, folder, clock, halt: &halt, window: &window, in_effect: &in_effect };
     let flows: Vec<Flow> = producers.iter().map(|_| Flow::default()).collect();
     let borders: Vec<Vec<AtomicU64>> =
         producers.iter().map(|_| (0..spec.partitions).map(|_| AtomicU64::new(u64::MAX)).collect()).collect();
@@ -167,21 +177,31 @@ pub(crate) fn run_arranged(
         queue_full: flows.iter().map(|flow| flow.queue_full.load(Ordering::Relaxed)).sum(),
         outstanding_max: outstanding_max.unwrap_or(0),
         clock_step_ns,
-        leader_changes: target.leader_changes(),
+        closing: target.closing_look(),
     };
     let report = report::assemble(facts, &findings);
     let measured_from_s = window.begun().map_or(spec.warm_up.0.as_secs_f64(), |begin| begin.from_ns as f64 / 1e9);
+    // The disk may be full by now.
+    drop(reserve);
+    write_json(folder, LOAD_FILE, &report)?;
     write_json(folder, TIMELINE_FILE, &Timeline { schema: SchemaId::default(), started, measured_from_s, seconds })?;
     if let Some(file) = latency_file {
         file.finish().map_err(|source| cannot_write(folder, source))?;
     }
-    write_json(folder, LOAD_FILE, &report)?;
     Ok(report)
+}
+
+/// Room for the reports of a run, that of its seal included.
+fn report_bytes(spec: &LoadSpec) -> u64 {
+    let seconds = (spec.warm_up.0 + spec.duration.0 + spec.drain_timeout.0).as_secs();
+    (REPORT_BYTES + seconds.saturating_mul(SECOND_BYTES) + u64::from(spec.partitions) * PARTITION_BYTES)
+        .min(REPORT_BYTES_MAX)
 }
 
 /// What all producers of a run share.
 struct Common<'r> {
     spec: &'r LoadSpec,
+    folder: &'r Path,
     clock: Clock,
     halt: &'r Halt<'r>,
     window: &'r Window,
@@ -249,7 +269,6 @@ fn line<'r>(
             flow: own.flow,
             halt: common.halt,
             transaction_timeout,
-            drain: spec.drain_timeout.0,
             streams: spec.partitions as usize,
         };
         Transactions::new(&around, bounds, log)
@@ -289,8 +308,6 @@ fn line<'r>(
             topic: own.producer.topic(&spec.topic)?,
             flow: own.flow,
             halt: common.halt,
-            clock: common.clock,
-            give_up_ns: common.window.end_ns.saturating_add(spec.drain_timeout.0.as_nanos() as u64),
             rejections: reject,
         },
         pool,
@@ -344,10 +361,7 @@ fn drive<'r>(
             common.halt.fail("a thread could not be started");
             return Err(LoadError::Thread { source });
         }
-        if let Err(source) = watch.follow(seconds) {
-            common.halt.fail(format!("the latency log cannot be written: {source}; free disk space"));
-            while seconds.recv().is_ok() {}
-        }
+        watch.follow(seconds);
         // Threads catch their panics; these would be panics after that.
         let sent = senders.into_iter().zip(watch.flows).map(|(thread, flow)| {
             thread.join().unwrap_or_else(|panic| {
@@ -381,16 +395,21 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     /// Until every delivery thread has ended.
-    fn follow(&mut self, seconds: &Receiver<ProducerSecond>) -> std::io::Result<()> {
+    fn follow(&mut self, seconds: &Receiver<ProducerSecond>) {
         loop {
             match seconds.recv_timeout(UPDATE_INTERVAL) {
                 Ok(part) => {
                     self.errors += part.errors;
-                    self.collector.take(part)?;
+                    let logged = self.collector.take(part);
+                    self.check_log(logged);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    return (0..self.flows.len() as u32).try_for_each(|producer| self.collector.end(producer));
+                    for producer in 0..self.flows.len() as u32 {
+                        let logged = self.collector.end(producer);
+                        self.check_log(logged);
+                    }
+                    return;
                 }
             }
             let now_ns = self.common.clock.now_ns();
@@ -398,6 +417,13 @@ impl Watch<'_> {
                 self.watch_clock();
                 self.tell(now_ns);
             }
+        }
+    }
+
+    fn check_log(&self, logged: std::io::Result<()>) {
+        if let Err(source) = logged {
+            let path = self.common.folder.join(LATENCY_FILE);
+            self.common.halt.fail(cannot_write(&path, source).to_string());
         }
     }
 
@@ -464,7 +490,10 @@ fn init_transactions(producer: &RawProducer, stop: &AtomicBool) -> Result<(), Lo
         }
         match producer.init_transactions(INIT_SLICE) {
             Err(error) if error.retriable && start.elapsed() < INIT_TIMEOUT => {}
-            answered => return answered.map_err(LoadError::from),
+            answered => {
+                let waited_s = start.elapsed().as_secs();
+                return answered.map_err(|source| LoadError::Transactions { waited_s, source });
+            }
         }
     }
 }

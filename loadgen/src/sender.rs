@@ -274,7 +274,7 @@ impl<'r> Line<'r> {
     fn run_rate(&mut self, schedule: &mut Schedule) -> Result<(), TransactionsEnd> {
         let (warm_up_ns, end_ns) = (self.parts.window.warm_up_ns, self.parts.window.end_ns);
         // What is late is sent after the end too, but not for ever.
-        let give_up_ns = self.parts.outlet.give_up_ns;
+        let give_up_ns = self.parts.halt.give_up_ns();
         while !self.parts.halt.is_raised() {
             let (now_ns, next_ns) = (self.parts.clock.now_ns(), schedule.next_ns());
             if next_ns >= end_ns || now_ns > give_up_ns {
@@ -353,8 +353,8 @@ impl<'r> Line<'r> {
         }
         self.measuring = true;
         if at_the_border_of_all {
-            let (halt, clock, give_up_ns) = (self.parts.halt, self.parts.clock, self.parts.outlet.give_up_ns);
-            self.parts.party.come(|| halt.is_raised() || clock.now_ns() > give_up_ns);
+            let halt = self.parts.halt;
+            self.parts.party.come(|| halt.is_raised() || halt.gives_up());
         }
         Ok(())
     }
@@ -515,6 +515,7 @@ impl<'r> Line<'r> {
             && self.parts.flow.is_served()
             && !self.parts.outlet.producer.flush(FLUSH_SLICE)
             && self.parts.clock.now_ns() < deadline_ns
+            && !self.parts.halt.gives_up()
         {}
     }
 }

@@ -60,6 +60,7 @@ pub(crate) struct Collector<'f> {
     /// Emptied histograms go back to their producer.
     spare: Vec<Sender<Box<Latencies>>>,
     open: VecDeque<OpenSecond>,
+    /// `None` also once it could not be written.
     log: Option<LatencyLog<'f>>,
     /// Complete seconds.
     pub(crate) seconds: Vec<Second>,
@@ -83,7 +84,7 @@ impl<'f> Collector<'f> {
     /// Takes a producer's second; they come in order.
     ///
     /// # Errors
-    /// The latency log cannot be written.
+    /// The latency log cannot be written; it is told once, and the seconds go on without it.
     pub(crate) fn take(&mut self, mut part: ProducerSecond) -> io::Result<()> {
         let at = (part.second - self.seconds.len() as u64) as usize;
         while self.open.len() <= at {
@@ -114,7 +115,7 @@ impl<'f> Collector<'f> {
     /// A producer's seconds are all there.
     ///
     /// # Errors
-    /// The latency log cannot be written.
+    /// As [`take`](Self::take).
     pub(crate) fn end(&mut self, producer: u32) -> io::Result<()> {
         self.told[producer as usize].ended = true;
         self.complete()
@@ -122,28 +123,32 @@ impl<'f> Collector<'f> {
 
     /// Finishes the seconds that nothing can be added to.
     fn complete(&mut self) -> io::Result<()> {
+        let mut written = Ok(());
         loop {
             let second = self.seconds.len() as u64;
             if self.open.is_empty() || !self.told.iter().all(|told| told.ended || told.closed > second) {
-                return Ok(());
+                return written;
             }
-            let Some(mut done) = self.open.pop_front() else { return Ok(()) };
+            let Some(mut done) = self.open.pop_front() else { return written };
             if let Some((owner, latencies)) = done.latencies.take() {
-                self.finish_latencies(&mut done.sum, &latencies)?;
+                self.finish_latencies(&mut done.sum, &latencies);
+                written = written.and(self.write_log(&done.sum, &latencies));
                 self.give_back(owner, latencies);
             }
             self.seconds.push(done.sum);
         }
     }
 
-    fn finish_latencies(&mut self, second: &mut Second, found: &Latencies) -> io::Result<()> {
-        self.latencies.add(found);
+    fn write_log(&mut self, second: &Second, found: &Latencies) -> io::Result<()> {
+        let Some(log) = &mut self.log else { return Ok(()) };
         let from = Duration::from_secs_f64(second.from_s);
         let length = Duration::from_nanos((second.length_s * SECOND_NS as f64) as u64);
-        if let Some(log) = &mut self.log {
-            log.write("intended", from, length, &found.intended)?;
-            log.write("send", from, length, &found.send)?;
-        }
+        let written = log.write("intended", from, length, &found.intended);
+        written.and_then(|()| log.write("send", from, length, &found.send)).inspect_err(|_| self.log = None)
+    }
+
+    fn finish_latencies(&mut self, second: &mut Second, found: &Latencies) {
+        self.latencies.add(found);
         if found.warm_up.is_empty() {
             set_percentiles(second, &found.intended);
         } else {
@@ -151,7 +156,6 @@ impl<'f> Collector<'f> {
             latency::add(&mut both, &found.intended);
             set_percentiles(second, &both);
         }
-        Ok(())
     }
 
     fn give_back(&self, producer: u32, mut histograms: Box<Latencies>) {
@@ -174,6 +178,7 @@ fn set_percentiles(second: &mut Second, histogram: &Histogram<u64>) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::hlog::LatencyFile;
     use std::sync::mpsc::channel;
 
     fn part(producer: u32, second: u64, sent: u64, latency_us: u64) -> ProducerSecond {
@@ -217,5 +222,20 @@ mod tests {
             assert_eq!(back.len(), sets, "every set of histograms comes back to its producer");
             assert!(back.iter().all(|set| set.intended.is_empty()));
         }
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_is_told_once_and_the_seconds_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut file, fill) = LatencyFile::on_a_disk_that_fills(folder.path());
+        let log = file.begin(0).unwrap();
+        fill();
+        let (back, _spare) = channel();
+        let mut collector = Collector::new(vec![back], Some(log));
+        assert!(collector.take(part(0, 0, 10, 100)).is_err());
+        collector.take(part(0, 1, 25, 300)).unwrap();
+        collector.end(0).unwrap();
+        assert_eq!((collector.seconds.len(), collector.latencies.intended.len()), (2, 2));
+        assert_eq!(collector.seconds[1].p99_us, Some(300));
     }
 }

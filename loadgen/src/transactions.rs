@@ -4,6 +4,8 @@
 //! the flush drains what is outstanding and is the larger part. What may be asked again is asked again
 //! until the bound; what must be aborted is aborted and a new transaction begins; five aborts in a row or
 //! an unknown fate end the run.
+//!
+//! Bound of a step: `transaction.timeout.ms` and 15 s, and never beyond the time when the run gives up.
 
 use std::time::Duration;
 
@@ -106,8 +108,6 @@ pub(crate) struct Transactions<'r> {
     bounds: Bounds,
     /// Longest time for a step.
     step_timeout: Duration,
-    /// Longest time for a step once the run is interrupted.
-    drain: Duration,
     log: Option<TransactionLog>,
     number: u32,
     /// The last transaction that each stream was in.
@@ -129,8 +129,6 @@ pub(crate) struct Surroundings<'r> {
     pub(crate) halt: &'r Halt<'r>,
     /// `transaction.timeout.ms` in effect.
     pub(crate) transaction_timeout: Duration,
-    /// Longest wait at the end of the run.
-    pub(crate) drain: Duration,
     /// Streams of the producer.
     pub(crate) streams: usize,
 }
@@ -145,7 +143,6 @@ impl<'r> Transactions<'r> {
             halt: around.halt,
             bounds,
             step_timeout: around.transaction_timeout + GRACE,
-            drain: around.drain,
             log,
             number: 0,
             member_of: vec![0; around.streams],
@@ -268,8 +265,7 @@ impl<'r> Transactions<'r> {
     /// Drains what is outstanding; false when the time is up.
     fn flush(&self, from_ns: u64) -> bool {
         while !self.producer.flush(SLICE) {
-            let waited = Duration::from_nanos(self.clock.now_ns() - from_ns);
-            if waited > self.patience() || !self.flow.is_served() {
+            if self.is_too_long(from_ns) {
                 return false;
             }
         }
@@ -311,8 +307,7 @@ impl<'r> Transactions<'r> {
         loop {
             match step(self.producer) {
                 Err(error) if error.retriable && !error.fatal && !error.requires_abort => {
-                    let waited = Duration::from_nanos(self.clock.now_ns() - from_ns);
-                    if waited > self.patience() || !self.flow.is_served() {
+                    if self.is_too_long(from_ns) {
                         return Err(error);
                     }
                 }
@@ -321,8 +316,9 @@ impl<'r> Transactions<'r> {
         }
     }
 
-    /// Longest time for a step now.
-    fn patience(&self) -> Duration {
-        if self.halt.is_interrupted() { self.drain.min(self.step_timeout) } else { self.step_timeout }
+    /// Whether a step that began then has taken long enough.
+    fn is_too_long(&self, from_ns: u64) -> bool {
+        let waited = Duration::from_nanos(self.clock.now_ns() - from_ns);
+        waited > self.step_timeout || self.halt.gives_up() || !self.flow.is_served()
     }
 }

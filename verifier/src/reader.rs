@@ -37,6 +37,10 @@ pub const READER: &str = "librdkafka-consumer";
 const QUEUED_KIB_MAX: usize = 256 * 1024;
 /// How often the calling thread looks at what goes on beside.
 const TICK: Duration = Duration::from_millis(50);
+/// After this time without an answer a broker counts as gone: below [`Limits::no_progress`], so that a scan goes on
+/// with another leader when one is frozen. librdkafka's default is a minute. A link must carry one answer to a Fetch
+/// (`fetch.max.bytes`, 64 MiB at most) in this time.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// librdkafka's `_AUTO_OFFSET_RESET`: the offset is not in the log and the policy is to say so.
 const AUTO_OFFSET_RESET: i32 = -140;
 /// librdkafka's `_BAD_MSG`: the checksum of a batch is wrong.
@@ -94,6 +98,8 @@ pub struct ScanState {
     pub ends: OnceLock<Vec<i64>>,
     /// Records read so far.
     pub records: AtomicU64,
+    /// Why there is nothing left to be read.
+    pub gone: OnceLock<String>,
     /// The first intended send time that a live scan saw, nanoseconds since the Unix epoch.
     pub origin_ns: Arc<OnceLock<u64>>,
 }
@@ -145,7 +151,15 @@ pub fn scan(
     };
     let mut latency = plan.live.then(|| LatencySeconds::new(Arc::clone(&state.origin_ns)));
     for part in parts {
-        let part = part?;
+        let part = match part {
+            Ok(part) => part,
+            // Brokers that went away meanwhile; the others' parts stay.
+            Err(error @ ClientError::Operation { .. }) => {
+                accounts.incomplete.get_or_insert(error.to_string());
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         accounts.partitions.extend(part.accounts);
         accounts.incomplete = accounts.incomplete.or(part.incomplete);
         if let (Some((sightings, seconds)), Some(all), Some(latency)) =
@@ -198,6 +212,7 @@ impl Worker {
     fn new(plan: &ScanPlan<'_>, state: &ScanState, own: &[usize], threads: usize) -> Result<Self, ClientError> {
         let mut properties = fast_read_properties();
         properties.set("queued.max.messages.kbytes", &(QUEUED_KIB_MAX / threads).to_string(), Origin::Tool);
+        properties.set("socket.timeout.ms", &ANSWER_TIMEOUT.as_millis().to_string(), Origin::Tool);
         properties.merge(&plan.connection.connection_only());
         properties.set("isolation.level", plan.isolation.as_str(), Origin::Tool);
         properties.set("check.crcs", "true", Origin::Tool);
@@ -238,6 +253,9 @@ impl Worker {
             }
             if stop.load(Ordering::Relaxed) {
                 break Some("interrupted".to_owned());
+            }
+            if let Some(reason) = state.gone.get() {
+                break Some(reason.clone());
             }
             state.records.fetch_add(self.read_batch(timeout, ends), Ordering::Relaxed);
             self.consumer.poll_events(Duration::ZERO, &mut Troubles(&mut self.trouble));

@@ -6,6 +6,9 @@
 //! ```
 //!
 //! A live scan counts as the full scan of its isolation level when it is complete.
+//!
+//! Until the cluster and the run's topics have been found, trouble is an error: nothing was verified. From then on it
+//! leaves a scan incomplete and the verdict open, with what was read until then in the report.
 
 use std::{
     collections::HashSet,
@@ -18,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ackmark_client::{AdminClient, ClientProperties, LogSink};
+use ackmark_client::{AdminClient, ClientError, ClientProperties, LogSink};
 use ackmark_ledger::{LedgerError, LedgerReader, ReservedMarks, refuse_writers};
 use ackmark_schema::{
     latency::LatencySummary,
@@ -47,6 +50,8 @@ use crate::{
 };
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// When nothing is read for this long, the topics are looked after.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// How to verify.
 #[derive(Debug, Clone)]
@@ -68,8 +73,8 @@ pub struct VerifyOptions {
 }
 
 impl VerifyOptions {
-    /// Two threads, no following; half a minute without progress, two minutes without a message while a
-    /// load is followed, a day for a scan.
+    /// Two threads, no following; a minute without progress, two minutes without a message while a load is followed, a
+    /// day for a scan.
     pub fn new(connection: ClientProperties) -> Self {
         Self {
             connection,
@@ -79,7 +84,7 @@ impl VerifyOptions {
             begin_timeout: Duration::from_mins(2),
             request_timeout: Duration::from_secs(30),
             limits: Limits {
-                no_progress: Duration::from_secs(30),
+                no_progress: Duration::from_mins(1),
                 idle: Duration::from_mins(2),
                 deadline: Duration::from_hours(24),
             },
@@ -165,6 +170,27 @@ struct Run<'a> {
     admin: AdminClient,
 }
 
+/// Notices that nothing is read for a while.
+struct Silence {
+    records: u64,
+    since: Instant,
+}
+
+impl Silence {
+    fn new() -> Self {
+        Self { records: 0, since: Instant::now() }
+    }
+
+    /// Whether nothing new has come for [`SILENCE`], told once in that time.
+    fn lasts(&mut self, records: u64) -> bool {
+        let lasts = records == self.records && self.since.elapsed() > SILENCE;
+        if lasts || records != self.records {
+            *self = Self { records, since: Instant::now() };
+        }
+        lasts
+    }
+}
+
 /// Offsets of a partition as the brokers tell them.
 #[derive(Clone, Copy)]
 struct Offsets {
@@ -195,14 +221,29 @@ impl Run<'_> {
             {
                 continue;
             }
-            let outcome = self.full_scan(isolation)?;
+            let outcome = match self.full_scan(isolation) {
+                Err(VerifyError::Client(error)) => self.nothing_read(isolation, &error),
+                outcome => outcome?,
+            };
             told.push(self.report(&outcome, false));
             // A live scan that did not come to its end does not count beside a full one.
             known.map(|at| accounts.remove(at));
             accounts.push(outcome.accounts);
         }
-        self.observe_offsets(&mut accounts)?;
+        self.observe_offsets(&mut accounts, &mut told)?;
         Ok((accounts, told, latency))
+    }
+
+    /// A scan that could not begin.
+    fn nothing_read(&self, isolation: Isolation, error: &ClientError) -> ScanOutcome {
+        let reason = error.to_string();
+        self.note(&format!("nothing could be read ({}): {reason}", isolation.as_str()));
+        let (partitions, sightings) = (Vec::new(), None);
+        ScanOutcome {
+            accounts: ScanAccounts { isolation, incomplete: Some(reason), partitions, sightings },
+            latency: None,
+            duration: Duration::ZERO,
+        }
     }
 
     /// What an application with this delivery setting would read with.
@@ -296,8 +337,14 @@ impl Run<'_> {
             limits: self.options.limits,
         };
         let begun = Instant::now();
+        let mut silence = Silence::new();
         let outcome = scan(&plan, state, self.stop, || {
             watch();
+            if silence.lasts(state.records.load(Ordering::Relaxed))
+                && let Some(reason) = self.gone()
+            {
+                let _ = state.gone.set(reason);
+            }
             self.progress.event(&ProgressEvent::Scanning {
                 isolation,
                 live,
@@ -309,6 +356,13 @@ impl Run<'_> {
             });
         })?;
         Ok(outcome)
+    }
+
+    /// Whether a topic of the run is not there any more, and which.
+    fn gone(&self) -> Option<String> {
+        let is_gone = |name: &str| self.admin.topic(name, SILENCE).is_err_and(|error| error.is_unknown_topic());
+        let topic = self.manifest.topics.iter().find(|topic| is_gone(&topic.name))?;
+        Some(format!("topic {} is gone: it was deleted while it was read", topic.name))
     }
 
     /// Offsets now, by topic and partition.
@@ -353,10 +407,27 @@ impl Run<'_> {
         targets.iter().map(end).collect()
     }
 
-    /// Log starts and last stable offsets after reading: retention may have moved meanwhile.
-    fn observe_offsets(&self, scans: &mut [ScanAccounts]) -> Result<(), VerifyError> {
+    /// Log starts and last stable offsets after reading: retention may have moved meanwhile. Where they cannot be
+    /// told, what was read counts as a part.
+    fn observe_offsets(&self, scans: &mut [ScanAccounts], told: &mut [Scan]) -> Result<(), VerifyError> {
         use crate::observation::Observation::{LastStableOffset, LogStart};
-        let offsets = self.offsets()?;
+        if scans.iter().all(|scan| scan.partitions.is_empty()) {
+            return Ok(());
+        }
+        let offsets = match self.offsets() {
+            Err(VerifyError::Client(error)) => {
+                let reason = format!("what the log still has could not be told after it was read: {error}");
+                for scan in scans {
+                    scan.incomplete.get_or_insert_with(|| reason.clone());
+                }
+                for scan in told {
+                    scan.complete = false;
+                    scan.incomplete_reason.get_or_insert_with(|| reason.clone());
+                }
+                return Ok(());
+            }
+            offsets => offsets?,
+        };
         for account in scans.iter_mut().flat_map(|scan| &mut scan.partitions) {
             let topic = self.manifest.topics.iter().position(|topic| topic.name == account.topic());
             let found = topic.and_then(|topic| offsets[topic].get(account.partition() as usize));
@@ -399,7 +470,7 @@ impl Run<'_> {
             strangers: sum(|totals| totals.strangers),
             value_bytes: sum(|totals| totals.value_bytes),
             duration_s,
-            messages_per_s: messages as f64 / duration_s,
+            messages_per_s: if duration_s > 0.0 { messages as f64 / duration_s } else { 0.0 },
             latency_end_to_end: None,
         };
         self.progress.event(&ProgressEvent::Scanned(&scan));

@@ -135,6 +135,7 @@ pub(crate) fn load_report() -> LoadReport {
         transactions: None,
         provocations: load.provocations,
         errors: Vec::new(),
+        trouble: Vec::new(),
         generator: load.generator,
     }
 }

@@ -13,13 +13,17 @@ use ackmark_ledger::LedgerError;
 use ackmark_loadgen::{LoadError, Update};
 use ackmark_schema::{
     load_spec::LoadSpec,
-    report::{Ending, seal::SealState},
+    report::{
+        Ending,
+        load::LoadReport,
+        seal::{SealReport, SealState},
+    },
     text,
 };
 
 use super::{load_flags::Run, seal};
 use crate::{
-    arguments::{Output, Progress},
+    arguments::{Form, Output, Progress},
     connection::{self, Properties, Servers},
     consent, console,
     exit::Exit,
@@ -40,7 +44,13 @@ Examples:
   ackmark load -b localhost:9092 -t orders --create-topic 6 --profile all-acks --duration 30s
   ackmark load -b localhost:9092 -t orders --messages 1M --rate 20k/s --arrivals poisson --out run1
 then
-  ackmark verify run1 -b localhost:9092")]
+  ackmark verify run1 -b localhost:9092
+
+When something breaks:
+  Brokers that do not answer are given up after 15 s, those of a transaction's coordinator after a minute. Whatever \
+they do, sending and waiting end --drain-timeout after the planned end of the run (15 s after Ctrl-C), and the log \
+is closed within another minute or counts as not closed. load.json then says what stood in the way; messages without \
+an answer count as indeterminate or open, never as lost. A full disk ends the run: its reports have their room from the start.")]
 pub(crate) struct Arguments {
     /// A run as a file (see `ackmark schema load-spec`), or - for stdin; the flags below stand for such a file
     #[arg(long, value_name = "FILE", conflicts_with = "flags")]
@@ -56,6 +66,9 @@ pub(crate) struct Arguments {
     /// Write to a Kafka that ackmark did not start without asking
     #[arg(short, long)]
     pub(crate) yes: bool,
+    /// Where a kept local cluster is, which is written to without asking.
+    #[arg(long, value_name = "DIR", env = "ACKMARK_HOME", hide = true)]
+    home: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]
@@ -82,30 +95,50 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     let teller = Teller(Reporter::new(arguments.progress.progress, "load"));
     let report = ackmark_loadgen::run(&spec, &out, &teller, &stop).map_err(|error| problem(&error))?;
     drop(teller);
-    let seal = if spec.verified && !arguments.no_seal {
-        Some(seal::close(&out, &folder::manifest(&out)?, &connection, seal::Timing::default())?)
-    } else {
-        None
-    };
+    // Whatever comes of it: the report is there to be told.
+    let seal = (spec.verified && !arguments.no_seal).then(|| close(&out, &connection));
     arguments.output.print(&report, || {
         let mut document = print::load::document(&report);
-        if let Some(seal) = &seal {
-            document.sentence(print::seal::state(&seal.state, seal.duration_s));
+        match &seal {
+            None => {}
+            Some(Ok(seal)) => _ = document.sentence(print::seal::state(&seal.state, seal.duration_s)),
+            Some(Err(problem)) => _ = document.sentence(print::seal::not_closed(&problem.message)),
         }
         document
     })?;
+    if arguments.output.output != Form::Human {
+        complain(&report, seal.as_ref());
+    }
     if arguments.progress.progress.is_for_people() {
         console::say(format_args!("results: {}", out.display()));
         if spec.verified {
             console::say(format_args!("next:    ackmark verify {} -b …", out.display()));
         }
     }
-    Ok(match (report.ending, seal.map(|seal| seal.state)) {
-        (Ending::Interrupted, _) => Exit::Interrupted,
-        (Ending::Failed, _) => Exit::Runtime,
-        (Ending::Completed, Some(SealState::Unsealed { .. })) => Exit::Inconclusive,
-        (Ending::Completed, _) => Exit::Success,
+    let sealed = seal.is_none_or(|seal| seal.is_ok_and(|seal| seal.state == SealState::Sealed));
+    Ok(match report.ending {
+        Ending::Interrupted => Exit::Interrupted,
+        Ending::Failed => Exit::Runtime,
+        Ending::Completed if !sealed => Exit::Inconclusive,
+        Ending::Completed => Exit::Success,
     })
+}
+
+fn close(out: &Path, connection: &ClientProperties) -> Result<SealReport, Problem> {
+    seal::close(out, &folder::manifest(out)?, connection, seal::Timing::default())
+}
+
+/// What people read on stdout already.
+fn complain(report: &LoadReport, seal: Option<&Result<SealReport, Problem>>) {
+    if let Some(error) = &report.error {
+        console::complain(&Problem::runtime(error));
+    }
+    let reason = match seal {
+        Some(Ok(SealReport { state: SealState::Unsealed { reason }, .. })) => reason,
+        Some(Err(problem)) => &problem.message,
+        _ => return,
+    };
+    console::complain(&Problem::runtime(print::seal::not_closed(reason)));
 }
 
 /// What the user can mend by another command line is bad input, the rest is not.
@@ -161,7 +194,7 @@ fn from_file(path: &Path, arguments: &Arguments) -> Result<(LoadSpec, ClientProp
     if connection.value("bootstrap.servers").is_none() {
         return Err(Problem::usage(format!("{name}: `bootstrap.servers` is missing among its properties")));
     }
-    consent::to_load(&spec, None, &connection, arguments.yes)?;
+    consent::to_load(&spec, None, &connection, arguments.home.as_deref(), arguments.yes)?;
     Ok((spec, connection))
 }
 
@@ -169,7 +202,7 @@ fn from_file(path: &Path, arguments: &Arguments) -> Result<(LoadSpec, ClientProp
 fn from_flags(arguments: &Arguments) -> Result<(LoadSpec, ClientProperties), Problem> {
     let connection = connection::resolve(&arguments.servers, &arguments.properties)?;
     let mut spec = arguments.run.spec(&connection)?;
-    consent::to_load(&spec, arguments.run.create_topic, &connection, arguments.yes)?;
+    consent::to_load(&spec, arguments.run.create_topic, &connection, arguments.home.as_deref(), arguments.yes)?;
     let admin = AdminClient::new(&connection, LogSink::discard()).map_err(|error| connection::problem(&error))?;
     let partitions = match arguments.run.create_topic {
         Some(partitions) => create_topic(&admin, &spec.topic, partitions),

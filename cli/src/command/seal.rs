@@ -1,6 +1,7 @@
 //! `ackmark seal`: closes a log after a load.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,6 +14,7 @@ use ackmark_ledger::{LedgerReader, refuse_writers};
 use ackmark_schema::{
     manifest::Manifest,
     report::seal::{SEAL_FILE, SealReport, SealState},
+    text,
     units::Span,
 };
 
@@ -30,6 +32,8 @@ use crate::{
 The load must have ended: while one of its producers still writes, the command is refused.
 It fences the run's transactional ids, waits for open transactions to end, and writes one last record to each \
 partition. `ackmark load` does so at its end unless --no-seal is given.
+What cannot be done within --timeout (and the 5 s of an answer under way) leaves the log open, with the reason in \
+seal.json: every verdict is inconclusive until another seal has closed it. A log that was closed stays closed.
 
 Example:
   ackmark seal run1 -b localhost:9092")]
@@ -79,7 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     })
 }
 
-/// Closes the log and writes the report to the folder.
+/// Closes the log and writes the report to the folder, unless it failed to close a log that is known to be closed.
 ///
 /// # Errors
 /// As [`run`].
@@ -101,6 +105,19 @@ pub(crate) fn close(
     };
     let mut report = seal::seal(connection, &plan, &LogSink::discard()).map_err(|error| connection::problem(&error))?;
     report.messages_reserved = Some(counts.reserved);
-    folder::write(folder, SEAL_FILE, &report)?;
+    let is_closed = matches!(report.state, SealState::Sealed);
+    if is_closed || !was_closed(folder, &report) {
+        folder::write(folder, SEAL_FILE, &report)?;
+    }
     Ok(report)
+}
+
+/// Whether an earlier seal closed the log for all messages that this one knows of.
+fn was_closed(folder: &Path, now: &SealReport) -> bool {
+    let earlier = fs::read_to_string(folder.join(SEAL_FILE)).ok();
+    let earlier = earlier.and_then(|text| text::from_json::<SealReport>(SEAL_FILE, &text).ok());
+    earlier.is_some_and(|earlier| {
+        earlier.state == SealState::Sealed
+            && (earlier.run, earlier.messages_reserved) == (now.run, now.messages_reserved)
+    })
 }

@@ -22,6 +22,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 It reads the whole log from where the load began and writes nothing to the cluster.
+A scan that makes no progress for a minute (two while it follows a load and nothing is sent) ends, as does one whose \
+topic is deleted; answers of brokers are waited for half a minute. What was read until then is in verify.json, and the \
+verdict is inconclusive.
 
 Example:
   ackmark verify run1 -b localhost:9092 --threads 4")]

@@ -2,9 +2,12 @@
 
 use std::fmt::Write as _;
 
-use ackmark_schema::report::{
-    Ending,
-    load::{Counts, ErrorOutcome, LoadReport, TransactionFigures},
+use ackmark_schema::{
+    report::{
+        Ending,
+        load::{Counts, ErrorOutcome, LoadReport, TransactionFigures},
+    },
+    result::Warning,
 };
 
 use super::{latency, verdict};
@@ -28,6 +31,7 @@ pub(crate) fn document(report: &LoadReport) -> Document {
         document.sentence(transaction_sentence(transactions)).table(transaction_times(transactions));
     }
     document.table(errors(report));
+    document.items(trouble(report));
     document.sentence(verdict::provocations(&report.provocations));
     document.items(doubts(report));
     document
@@ -128,6 +132,12 @@ fn errors(report: &LoadReport) -> Table {
         ]);
     }
     table
+}
+
+/// What stood in the way of messages.
+fn trouble(report: &LoadReport) -> Vec<Text> {
+    let told = |trouble: &Warning| Text::new(format!("{}; {}.", trouble.what, trouble.cure), Tone::Doubtful);
+    report.trouble.iter().map(told).collect()
 }
 
 /// What speaks against the figures.

@@ -39,8 +39,12 @@ pub(crate) fn document(report: &SealReport) -> Document {
 pub(crate) fn state(state: &SealState, duration_s: f64) -> Text {
     match state {
         SealState::Sealed => Text::new(format!("The log was closed in {}.", figures::seconds(duration_s)), Tone::Good),
-        SealState::Unsealed { reason } => {
-            Text::new(format!("The log is not closed: {reason}. Every verdict is inconclusive."), Tone::Doubtful)
-        }
+        SealState::Unsealed { reason } => Text::new(not_closed(reason), Tone::Doubtful),
     }
+}
+
+/// What follows from a log that is not closed, with its cure.
+pub(crate) fn not_closed(reason: &str) -> String {
+    let reason = reason.trim_end_matches('.');
+    format!("The log is not closed: {reason}. Until `ackmark seal` has closed it, every verdict is inconclusive.")
 }

@@ -98,8 +98,14 @@ fn train(
 /// A single node in both roles, so that the classes of both are loaded.
 fn training_node(work: &Path) -> Result<Node, ClusterError> {
     let ports = ports::free(3)?;
-    let node =
-        Node { id: 1, role: Role::Broker, port: ports[0], internal_port: Some(ports[1]), folder: work.join("node") };
+    let node = Node {
+        id: 1,
+        role: Role::Broker,
+        port: ports[0],
+        internal_port: Some(ports[1]),
+        folder: work.join("node"),
+        disk: None,
+    };
     create_folder(&node.folder)?;
     let text = format!(
         "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\

@@ -58,6 +58,8 @@ pub(super) struct Node {
     pub(super) internal_port: Option<u16>,
     /// Its folder.
     pub(super) folder: PathBuf,
+    /// Where its data goes, unless into its folder.
+    pub(super) disk: Option<PathBuf>,
 }
 
 impl Node {
@@ -75,7 +77,7 @@ impl Node {
     }
 
     pub(super) fn data(&self) -> PathBuf {
-        self.folder.join("data")
+        self.disk.as_ref().unwrap_or(&self.folder).join("data")
     }
 
     pub(super) fn properties_file(&self) -> PathBuf {
@@ -98,6 +100,7 @@ impl Topology {
             port: inner[BROKER_IDS.len()],
             internal_port: None,
             folder: folder.join(format!("controller-{CONTROLLER_ID}")),
+            disk: None,
         };
         let brokers = BROKER_IDS.iter().zip(ports.iter().zip(inner)).map(|(&id, (&port, &internal))| Node {
             id,
@@ -105,8 +108,17 @@ impl Topology {
             port,
             internal_port: Some(internal),
             folder: folder.join(format!("broker-{id}")),
+            disk: None,
         });
         Self { nodes: std::iter::once(controller).chain(brokers).collect() }
+    }
+
+    /// Puts the data of some nodes on disks of their own.
+    pub(super) fn on_disks(mut self, disks: &[(i32, PathBuf)]) -> Self {
+        for node in &mut self.nodes {
+            node.disk = disks.iter().find(|(id, _)| *id == node.id).map(|(_, disk)| disk.clone());
+        }
+        self
     }
 
     pub(super) fn brokers(&self) -> impl Iterator<Item = &Node> {

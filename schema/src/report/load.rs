@@ -13,6 +13,7 @@ use crate::{
     load_spec::LoadSpec,
     promise::Promise,
     properties::Property,
+    result::Warning,
     version::{SchemaId, contract},
 };
 
@@ -61,6 +62,9 @@ pub struct LoadReport {
     pub provocations: Provocations,
     /// Delivery errors by cause.
     pub errors: Vec<ErrorCount>,
+    /// What stood in the way of messages, each with its cure: the topic as it was at the end, where that is not well,
+    /// and what clients said of their connections. A connection that is lost once and made again is among it.
+    pub trouble: Vec<Warning>,
     /// How the generator itself kept up.
     pub generator: Generator,
 }
