@@ -1,5 +1,5 @@
 # Thin on purpose: what these do is in setup.sh, in cargo and in `ackmark cluster prepare`.
-.PHONY: tools setup build bench peers test sigkill lint
+.PHONY: tools setup build bench peers test sigkill outage lint
 
 # The build that fetches Kafka's jars is the one that is needed next.
 PROFILE = --release
@@ -29,6 +29,12 @@ KILLS = 100
 sigkill: PROFILE =
 sigkill: setup
 	ACKTEST_KILLS=$(KILLS) $(if $(SEED),ACKTEST_SEED=$(SEED)) cargo test --locked -p ackmark-cli --test real -- sigkill
+
+# Brokers stopped, killed, frozen and gone for good at each step of a run: about a quarter of an hour on a quiet
+# machine. The essential ones are in `make test`.
+outage: PROFILE =
+outage: setup
+	cargo test --locked -p ackmark-cli --test outage -- --ignored
 
 lint:
 	@./setup.sh lint

@@ -6,11 +6,16 @@ use std::{
     collections::BTreeMap,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use ackmark_cluster::{Local, LocalOptions, local::Home};
+use ackmark_schema::{
+    anomaly::Class,
+    report::verify::{Examined, VerifyReport},
+};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// What a run of the binary left.
 #[derive(Debug)]
@@ -105,5 +110,97 @@ pub(crate) fn finish(command: &mut Command) -> Run {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// The command line by which a program runs in a mount namespace of its own: disks that are mounted there go with it.
+///
+/// # Errors
+/// Why there is none here.
+pub(crate) fn mount_namespace() -> Result<Vec<&'static str>, String> {
+    let as_root: &[&str] = if rustix::process::geteuid().is_root() { &[] } else { &["--user", "--map-root-user"] };
+    let line = [&["unshare"], as_root, &["--mount", "--propagation", "private"]].concat();
+    // Both are needed, and either may be forbidden.
+    let probe = ["sh", "-c", "mount -t tmpfs -o size=64k tmpfs /mnt"];
+    let output = Command::new(line[0]).args(&line[1..]).args(probe).output();
+    match output {
+        Ok(output) if output.status.success() => Ok(line),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Err(format!("unshare: {error}")),
+    }
+}
+
+/// A run of the binary under way, whose words go to files; killed when a test fails.
+pub(crate) struct Running {
+    process: Child,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Running {
+    /// Starts a command; `name` makes the files its own in `folder`.
+    pub(crate) fn start(command: &mut Command, folder: &Path, name: &str) -> Self {
+        let (stdout, stderr) = (folder.join(format!("{name}.stdout")), folder.join(format!("{name}.stderr")));
+        let file = |path: &Path| std::fs::File::create(path).unwrap();
+        command.stdin(Stdio::null()).stdout(file(&stdout)).stderr(file(&stderr));
+        Self { process: command.spawn().unwrap(), stdout, stderr }
+    }
+
+    /// What it has said so far.
+    pub(crate) fn said(&self) -> String {
+        std::fs::read_to_string(&self.stderr).unwrap()
+    }
+
+    /// Waits for an event of `--progress json` that tells of messages.
+    #[track_caller]
+    pub(crate) fn wait_for_messages(&mut self, event: &str, limit: Duration) {
+        let tells = |line: &str| {
+            let told: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+            told["event"] == event && told["messages"].as_u64().is_some_and(|messages| messages > 0)
+        };
+        let begun = Instant::now();
+        while !self.said().lines().any(tells) {
+            assert!(self.is_running(), "it has ended: {}", self.said());
+            assert!(begun.elapsed() < limit, "no messages within {limit:?}: {}", self.said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.process.id().cast_signed()).unwrap(), signal).unwrap();
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn finish(mut self, limit: Duration) -> Run {
+        let begun = Instant::now();
+        while self.is_running() {
+            assert!(begun.elapsed() < limit, "it did not end within {limit:?}: {}", self.said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let code = self.process.wait().unwrap().code().unwrap_or(-1);
+        Run { code, stdout: std::fs::read_to_string(&self.stdout).unwrap(), stderr: self.said() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One that has ended needs neither.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What a verification found of a class; `None` where it was not examined.
+pub(crate) fn found(report: &VerifyReport, class: Class) -> Option<u64> {
+    match report.findings.iter().find(|finding| finding.class == class).unwrap().examined {
+        Examined::Counted(count) => Some(count),
+        Examined::NotExamined { .. } => None,
     }
 }

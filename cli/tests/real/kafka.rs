@@ -81,6 +81,16 @@ impl Kafka {
         name
     }
 
+    /// A topic of many partitions, each with one replica, that no other test has.
+    pub(crate) fn wide_topic(&self, partitions: i32) -> String {
+        let name = format!("test-{}", self.topics.fetch_add(1, Ordering::Relaxed));
+        let configs = vec![("min.insync.replicas".to_owned(), "1".to_owned())];
+        let assignment = Vec::new();
+        let topic = NewTopic { name: name.clone(), partitions, replication_factor: 1, assignment, configs };
+        self.admin().create_topic(&topic, 4 * TIMEOUT).unwrap();
+        name
+    }
+
     /// Runs the binary with `-b`; a load with consent, for nobody is there to be asked.
     pub(crate) fn run(&self, folder: &Path, arguments: &[&str]) -> Run {
         let consent: &[&str] = if arguments.first() == Some(&"load") { &["--yes"] } else { &[] };

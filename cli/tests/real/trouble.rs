@@ -3,9 +3,8 @@
 
 use std::{
     fs,
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -15,21 +14,37 @@ use ackmark_schema::{
         Ending,
         load::{LOAD_FILE, LoadReport},
         seal::{SEAL_FILE, SealState},
-        verify::{Examined, Verdict, VerifyReport},
+        verify::{VERIFY_FILE, Verdict, VerifyReport},
     },
     result::RunResult,
 };
 use libtest_mimic::Trial;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use crate::{common, kafka::Kafka, trial};
+use crate::{
+    common::{self, Running},
+    kafka::Kafka,
+    trial,
+};
 
 /// What ends by itself has ended by then.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The tests.
 pub(crate) fn trials(kafka: &Arc<Kafka>) -> Vec<Trial> {
+    let namespace = common::mount_namespace();
+    if let Err(reason) = &namespace {
+        eprintln!("trouble::a_disk_that_fills_ends_the_load: not examined, for no disk can be had: {reason}");
+    }
+    let no_disk = namespace.is_err();
     vec![
+        trial(kafka, "trouble::a_disk_that_fills_ends_the_load_with_its_report", move |kafka| {
+            disk_fills(kafka, &namespace.unwrap());
+        })
+        .with_ignored_flag(no_disk),
+        trial(kafka, "trouble::credentials_that_fail_are_told_soon", credentials),
+        trial(kafka, "trouble::a_topic_that_is_deleted_under_the_load_is_told", deleted_under_load),
+        trial(kafka, "trouble::a_topic_that_is_deleted_while_it_is_read_is_told", deleted_while_read),
         trial(kafka, "trouble::a_missing_topic_is_named", missing_topic),
         trial(kafka, "trouble::a_load_folder_holds_one_run", used_folder),
         trial(kafka, "trouble::a_folder_that_refuses_is_named_before_the_load", refusing_folder),
@@ -69,16 +84,17 @@ fn refusing_folder(kafka: &Kafka) {
     assert_eq!(written(kafka, &topic), 0);
 }
 
-/// A limit on the size of files stands for a full disk: space is refused in the same place.
+/// A limit on the size of files stands for a full disk: space is refused in the same place. The signal by which the
+/// kernel tells of it does not end the program.
 fn full_disk(kafka: &Kafka) {
     let folder = tempfile::tempdir().unwrap();
     let topic = kafka.topic();
     let mut limited = Command::new("sh");
-    limited.current_dir(folder.path()).arg("-c").arg("trap '' XFSZ; ulimit -f 64; exec \"$@\"").arg("sh");
+    limited.current_dir(folder.path()).arg("-c").arg("ulimit -f 64; exec \"$@\"").arg("sh");
     limited.arg(common::ackmark(folder.path()).get_program());
     limited.args(["load", "--yes", "--topic", &topic, "--out", "load", "-b", &kafka.servers(), "--progress", "none"]);
     let run = common::finish(&mut limited).exits(1);
-    assert!(run.stderr.contains("p0-i0.ledger"), "{}", run.stderr);
+    assert!(run.stderr.contains("p0-i0.ledger") && run.stderr.contains("ulimit -f"), "{}", run.stderr);
     assert_eq!(written(kafka, &topic), 0);
 }
 
@@ -125,51 +141,124 @@ fn unsealed(kafka: &Kafka) {
     assert_eq!(report.scans[0].messages, 1000);
 }
 
-/// Starts a load without an end and waits until it has sent for a while.
-pub(crate) fn start_load(kafka: &Kafka, folder: &std::path::Path) -> Child {
+/// Each stream has a page of its own, so a few thousand messages to many partitions fill a segment of the ledger, and
+/// there is no room for the next.
+fn disk_fills(kafka: &Kafka, namespace: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = kafka.wide_topic(260);
+    let script = "mkdir disk kept && mount -t tmpfs -o size=2200k tmpfs disk && { \"$@\"; code=$?; \
+                  cp -r disk/load kept/load; exit $code; }";
+    let mut command = Command::new(namespace[0]);
+    command.current_dir(folder.path()).args(&namespace[1..]).args(["sh", "-c", script, "sh"]);
+    command.arg(common::ackmark(folder.path()).get_program());
+    command.args(["load", "--yes", "--topic", &topic, "--out", "disk/load", "--rate", "2000/s", "--duration", "20s"]);
+    let run = common::finish(command.args(["--size", "100B", "-b", &kafka.servers(), "-o", "json"])).exits(1);
+    assert!(run.stderr.contains("no room to grow the ledger disk/load/p0-i0.ledger"), "{}", run.stderr);
+    assert!(run.stderr.contains("No space left on device") && run.stderr.contains("free disk space"), "{}", run.stderr);
+
+    let load = folder.path().join("kept/load");
+    let report: LoadReport = run.json();
+    let text = fs::read_to_string(load.join(LOAD_FILE)).unwrap();
+    assert_eq!(serde_json::from_str::<LoadReport>(&text).unwrap(), report, "what is told is what is kept");
+    assert_eq!(report.ending, Ending::Failed);
+    assert!(report.total.sent >= 257, "{:?}", report.total);
+    assert_eq!(report.total.acknowledged, report.total.sent);
+    for file in ["timeline.json", "latency.hlog", SEAL_FILE] {
+        assert!(load.join(file).exists(), "{file}");
+    }
+    let (run, verdict) = kafka.verify(&load);
+    run.exits(0);
+    assert_eq!((verdict.ledger.reserved, lost(&verdict)), (report.total.sent, 0));
+}
+
+/// A listener without SASL refuses it; the reason is told, not that nobody answers.
+fn credentials(kafka: &Kafka) {
+    let load = kafka.load(&["--messages", "100", "--size", "100B"]);
+    let sasl = ["security.protocol=SASL_PLAINTEXT", "sasl.mechanism=PLAIN", "sasl.username=a", "sasl.password=hunter2"];
+    let sasl: Vec<&str> = sasl.iter().flat_map(|property| ["-X", property]).collect();
+    for (command, code) in [
+        (&["load", "--yes", "--topic", &load.topic, "--out", "other"][..], 1),
+        (&["verify", "."], 1),
+        (&["seal", "."], 4),
+        (&["doctor"], 1),
+        (&["bench", "quick", "--yes"], 1),
+    ] {
+        let begun = Instant::now();
+        let run = common::run(&load.folder(), &[command, &sasl, &["-b", &kafka.servers()]].concat()).exits(code);
+        assert!(begun.elapsed() < Duration::from_secs(20), "{command:?} took {:?}", begun.elapsed());
+        let text = run.text();
+        assert!(text.contains("_AUTHENTICATION") && text.contains("SASL"), "{command:?}: {text}");
+        assert!(text.contains("security.protocol matches the listener"), "{command:?}: {text}");
+        assert!(!text.contains("hunter2"), "{command:?}: {text}");
+    }
+    // A failed try to close a log does not open it.
+    let (run, verdict) = kafka.verify(&load.folder());
+    run.exits(0);
+    assert_eq!(verdict.seal, SealState::Sealed);
+}
+
+fn deleted_under_load(kafka: &Kafka) {
+    let folder = tempfile::tempdir().unwrap();
     let topic = kafka.topic();
-    let mut child = common::ackmark(folder)
-        .args(["load", "--yes", "--topic", &topic, "--out", "load", "--rate", "2000/s", "--duration", "10m"])
-        .args(["--size", "100B", "--progress", "json", "-b", &kafka.servers()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // First it tells what it will write. The second event is of a load that sends.
-    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
-    for wanted in ["It will write to topic", "\"event\":\"load\"", "\"event\":\"load\""] {
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut stderr, &mut line).unwrap();
-        assert!(line.contains(wanted), "{line}");
-    }
-    // It must not end for lack of a reader.
-    thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-    child
-}
-
-pub(crate) fn signal(child: &Child, signal: Signal) {
-    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), signal).unwrap();
-}
-
-pub(crate) fn wait(child: &mut Child) -> std::process::ExitStatus {
+    let flags = ["--rate", "500/s", "--duration", "6s", "--drain-timeout", "3s", "--size", "100B"];
+    let mut command = common::ackmark(folder.path());
+    command.args(["load", "--yes", "--topic", &topic, "--out", "load", "--progress", "json", "-b", &kafka.servers()]);
     let begun = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if begun.elapsed() > PATIENCE {
-            child.kill().unwrap();
-            panic!("it did not end within {PATIENCE:?}");
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
+    let mut load = Running::start(command.args(flags), folder.path(), "load");
+    load.wait_for_messages("load", PATIENCE);
+    kafka.admin().delete_topic(&topic, Duration::from_secs(30)).unwrap();
+    // Open or indeterminate messages, no losses; the log cannot be closed.
+    let run = load.finish(PATIENCE).exits(4);
+    assert!(begun.elapsed() < Duration::from_secs(6 + 3 + 15), "{:?}", begun.elapsed());
+    assert!(run.stdout.contains(&format!("topic {topic} is gone")), "{}", run.stdout);
+    assert!(run.stdout.contains("The log is not closed"), "{}", run.stdout);
+    let load = folder.path().join("load");
+    let report: LoadReport = serde_json::from_str(&fs::read_to_string(load.join(LOAD_FILE)).unwrap()).unwrap();
+    let total = report.total;
+    assert!(total.acknowledged > 0 && total.failed == 0 && total.open + total.indeterminate > 0, "{total:?}");
+    // Nobody can tell any more: bad input, not a loss.
+    let run = kafka.run(&load, &["verify", "."]).exits(2);
+    assert!(run.stderr.contains(&topic) && run.stderr.contains("was it deleted"), "{}", run.stderr);
+}
+
+fn deleted_while_read(kafka: &Kafka) {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = kafka.topic();
+    let arguments = ["load", "--topic", &topic, "--out", "load", "--messages", "1000", "--size", "100B", "--no-seal"];
+    kafka.run(folder.path(), &arguments).exits(0);
+    let load = folder.path().join("load");
+    // Without a seal it follows on.
+    let mut command = common::ackmark(&load);
+    command.args(["verify", ".", "--follow", "--progress", "json", "-b", &kafka.servers()]);
+    let mut verify = Running::start(&mut command, folder.path(), "verify");
+    verify.wait_for_messages("verify", PATIENCE);
+    kafka.admin().delete_topic(&topic, Duration::from_secs(30)).unwrap();
+    let run = verify.finish(PATIENCE).exits(4);
+    assert!(run.stdout.contains(&format!("topic {topic} is gone: it was deleted while it was read")), "{}", run.stdout);
+    let report: VerifyReport = serde_json::from_str(&fs::read_to_string(load.join(VERIFY_FILE)).unwrap()).unwrap();
+    assert_eq!((report.verdict, common::found(&report, Class::Lost)), (Verdict::Inconclusive, None));
+    assert_eq!((report.ledger.acknowledged, report.scans[0].distinct), (1000, 1000), "what was read stays");
+}
+
+/// Starts a load without an end, by the name `load`, and waits until it sends.
+pub(crate) fn start_load(kafka: &Kafka, folder: &std::path::Path, topic: &str) -> Running {
+    let mut load = Running::start(
+        common::ackmark(folder)
+            .args(["load", "--yes", "--topic", topic, "--out", "load", "--rate", "2000/s", "--duration", "10m"])
+            .args(["--size", "100B", "--progress", "json", "-b", &kafka.servers()]),
+        folder,
+        "load",
+    );
+    load.wait_for_messages("load", PATIENCE);
+    assert!(load.said().contains("It will write to topic"), "{}", load.said());
+    load
 }
 
 fn interrupted(kafka: &Kafka) {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = start_load(kafka, folder.path());
-    signal(&child, Signal::INT);
-    assert_eq!(wait(&mut child).code(), Some(130));
+    let load = start_load(kafka, folder.path(), &kafka.topic());
+    load.signal(Signal::INT);
+    load.finish(PATIENCE).exits(130);
     let load = folder.path().join("load");
     let report: LoadReport = serde_json::from_str(&fs::read_to_string(load.join(LOAD_FILE)).unwrap()).unwrap();
     assert_eq!(report.ending, Ending::Interrupted);
@@ -182,9 +271,9 @@ fn interrupted(kafka: &Kafka) {
 
 fn killed(kafka: &Kafka) {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = start_load(kafka, folder.path());
-    signal(&child, Signal::KILL);
-    wait(&mut child);
+    let load = start_load(kafka, folder.path(), &kafka.topic());
+    load.signal(Signal::KILL);
+    load.finish(PATIENCE).exits(-1);
     let load = folder.path().join("load");
     assert!(!load.join(LOAD_FILE).exists());
     kafka.seal(&load).exits(0);
@@ -196,10 +285,7 @@ fn killed(kafka: &Kafka) {
 }
 
 pub(crate) fn lost(report: &VerifyReport) -> u64 {
-    match report.findings.iter().find(|finding| finding.class == Class::Lost).unwrap().examined {
-        Examined::Counted(count) => count,
-        Examined::NotExamined { .. } => panic!("losses were not looked for: {report:#?}"),
-    }
+    common::found(report, Class::Lost).unwrap_or_else(|| panic!("losses were not looked for: {report:#?}"))
 }
 
 /// One round of a second, two profiles.
