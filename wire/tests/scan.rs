@@ -1,6 +1,6 @@
 //! Scans of brokers that move leaders, hang up, fall silent, lose and damage what they have.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::single_range_in_vec_init, missing_docs)]
 
 #[path = "fake/mod.rs"]
 mod fake;
