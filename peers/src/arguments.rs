@@ -24,7 +24,7 @@ Examples (make peers ARGS='…'):
   --dry-run
   --only produce --rounds 10
   --cells all-acks-100,consume-100 --contenders ackmark,franz-go")]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// Only cells of this kind
     #[arg(long, value_name = "KIND")]
     pub(crate) only: Option<Kind>,
@@ -55,9 +55,23 @@ pub(crate) struct Arguments {
     /// Print what would be run and how long it takes, and run nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Measure this ackmark instead of building the workspace's; the librdkafka loops and `rdkafka_performance`, which are
+    /// built with it, are then left out
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "unoptimised")]
+    pub(crate) ackmark: Option<PathBuf>,
     /// Build ackmark without optimisation: to try this command, never for figures
     #[arg(long)]
     pub(crate) unoptimised: bool,
+    /// As they were typed, to be repeated.
+    #[arg(skip)]
+    pub(crate) words: Vec<String>,
+}
+
+impl Arguments {
+    /// Those of this process.
+    pub(crate) fn of_process() -> Self {
+        Self { words: std::env::args().skip(1).collect(), ..Self::parse() }
+    }
 }
 
 /// A kind of cells.

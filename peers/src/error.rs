@@ -9,13 +9,18 @@ use thiserror::Error;
 
 /// A series that could not start, or could not go on. What was measured until then is in the result folder.
 #[derive(Debug, Error)]
-pub(crate) enum PeersError {
+pub enum PeersError {
     /// Flags that leave nothing to do.
     #[error("{0}")]
     Usage(String),
     /// The machine refuses.
     #[error("cannot {what}: {source}")]
-    Io { what: String, source: io::Error },
+    Io {
+        /// What was to be done.
+        what: String,
+        /// Why it was not.
+        source: io::Error,
+    },
     /// No Kafka.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -33,7 +38,14 @@ pub(crate) enum PeersError {
         "a topic takes up to {needed} of disk with all replicas where {available} are free ({}): free some, or send \
          less with --messages", folder.display()
     )]
-    TooLittleDisk { needed: String, available: String, folder: PathBuf },
+    TooLittleDisk {
+        /// Two topics of the largest cell.
+        needed: String,
+        /// Free.
+        available: String,
+        /// Where the brokers keep their data.
+        folder: PathBuf,
+    },
     /// A topic that all readers would have read could not be written.
     #[error("the topic to be read could not be written: {0}")]
     NoTopic(String),

@@ -5,22 +5,25 @@ use std::collections::BTreeMap;
 use ackmark_schema::peers::{Figure, Measure, Ratio, Run};
 use ackmark_stats::{median_interval, paired_ratio};
 
-use crate::contender::Contender;
+use crate::{contender::Contender, goals};
 
 /// All measures, in the order of the result.
 const MEASURES: [Measure; 4] = [Measure::Interval, Measure::AfterWarmUp, Measure::Process, Measure::Cpu];
 
-/// What follows from the runs of a cell. Those of round 0 are discarded.
-pub(crate) fn figures(runs: &[Run], messages: u64) -> Vec<Figure> {
+/// What follows from the runs of the cell of that name. Those of round 0 are discarded.
+pub(crate) fn figures(cell: &str, runs: &[Run], messages: u64) -> Vec<Figure> {
     let mut figures = Vec::new();
     for contender in Contender::ALL {
         for measure in MEASURES {
             let own = by_round(runs, contender, measure, messages);
             let values: Vec<f64> = own.values().copied().collect();
             let Some(estimate) = median_interval(&values) else { continue };
-            let ackmark_over_this =
-                if contender == Contender::Ackmark { None } else { over(&ackmark(runs, measure, messages), &own) };
-            figures.push(Figure { contender: contender.name().to_owned(), measure, estimate, ackmark_over_this });
+            let (mut ackmark_over_this, mut goal) = (None, None);
+            if contender != Contender::Ackmark {
+                ackmark_over_this = over(&ackmark(runs, measure, messages), &own);
+                goal = goals::goal(cell, contender, measure, ackmark_over_this.as_ref());
+            }
+            figures.push(Figure { contender: contender.name().to_owned(), measure, estimate, ackmark_over_this, goal });
         }
     }
     figures
@@ -93,7 +96,7 @@ pub(crate) mod tests {
                 ..run(Contender::Kafka, round, 2.0 * slow, 1.2 * slow)
             });
         }
-        let figures = figures(&runs, 1_000_000);
+        let figures = figures("all-acks-100", &runs, 1_000_000);
         let rate = find(&figures, Contender::Kafka, Measure::Interval);
         assert_eq!((rate.estimate.n, rate.estimate.max), (6, 0.25e6));
         let ratio = rate.ackmark_over_this.as_ref().expect("six pairs");
@@ -113,7 +116,7 @@ pub(crate) mod tests {
         runs.extend(
             (2..=6).map(|round| run(Contender::Kcat, round, 2.0, 1.0)).map(|run| Run { interval_s: None, ..run }),
         );
-        let figures = figures(&runs, 1_000_000);
+        let figures = figures("consume-100", &runs, 1_000_000);
         let process = find(&figures, Contender::Kcat, Measure::Process).ackmark_over_this.as_ref().expect("five pairs");
         assert_eq!((process.pairs, process.low), (5, None));
         assert!(!figures.iter().any(|figure| figure.contender == "kcat" && figure.measure == Measure::Interval));

@@ -10,6 +10,7 @@ use std::{
 use ackmark_client::{AdminClient, LogSink, admin::NewTopic};
 use ackmark_cluster::{Cluster, ClusterError, External, Local, local::LocalOptions};
 use ackmark_schema::{
+    peers::Work,
     result::{ClusterFacts, Provider},
     units::Bytes,
 };
@@ -23,8 +24,10 @@ use crate::{
 /// How long a topic may take to be there with all its replicas, to tell its offsets, or to go.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long replicas may take to catch up after the last acknowledgement.
+/// How long replicas may take to catch up after the last acknowledgement of acks=1.
 const REPLICATION_MAX: Duration = Duration::from_secs(30);
+/// How long a broker may take to tell what it has acknowledged.
+const SETTLING_MAX: Duration = Duration::from_secs(1);
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A running Kafka on this machine.
@@ -124,17 +127,21 @@ impl Kafka {
     }
 
     /// Records that a topic holds, once it holds `expected` of them or will not: the sum of its end offsets less its
-    /// first ones. A record counts when the replicas in sync have it, so after acks=1 that takes a while; the next run
-    /// must not begin before.
+    /// first ones. A record counts once the replicas in sync have it: after acks=all at once, after acks=1 that takes a
+    /// while, and the next run must not begin before.
     ///
     /// # Errors
     /// A partition does not tell in time.
-    pub(crate) fn records(&self, topic: &str, expected: u64) -> Result<u64, PeersError> {
+    pub(crate) fn records(&self, cell: &CellPlan, topic: &str, expected: u64) -> Result<u64, PeersError> {
         let start = Instant::now();
+        let wait_max = match cell.work {
+            Work::Produce { all_acks: false, .. } => REPLICATION_MAX,
+            Work::Produce { .. } | Work::Consume => SETTLING_MAX,
+        };
         loop {
             let offsets = self.admin.offsets(topic, TIMEOUT)?;
             let records = offsets.iter().map(|partition| (partition.high - partition.low) as u64).sum();
-            if records >= expected || start.elapsed() > REPLICATION_MAX {
+            if records >= expected || start.elapsed() > wait_max {
                 return Ok(records);
             }
             thread::sleep(LOOK_INTERVAL);

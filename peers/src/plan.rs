@@ -90,17 +90,23 @@ impl Plan {
 
     /// How long it takes, by rates that were measured on two cores (AMD EPYC).
     pub(crate) fn estimate(&self) -> Duration {
-        let cell_time = |cell: &CellPlan| {
-            let runs = self.contenders.iter().filter(|contender| contender.does(cell.kind()));
-            let round: Duration = runs.map(|contender| run_time(*contender, cell)).sum();
-            let write = match cell.kind() {
-                Kind::Produce => Duration::ZERO,
-                Kind::Consume => Duration::from_secs_f64(cell.messages as f64 * cell_bytes(cell) / 150e6),
-            };
-            write + round * (self.rounds + 1)
-        };
         let warm_up = Duration::from_secs_f64(self.warm_up_before() as f64 / 1e6);
-        START + warm_up + self.cells.iter().map(cell_time).sum::<Duration>()
+        START + warm_up + self.cells_from(0)
+    }
+
+    /// How long the cells from one on take, by the same rates.
+    pub(crate) fn cells_from(&self, first: usize) -> Duration {
+        self.cells.iter().skip(first).map(|cell| self.cell_time(cell)).sum()
+    }
+
+    fn cell_time(&self, cell: &CellPlan) -> Duration {
+        let runs = self.contenders.iter().filter(|contender| contender.does(cell.kind()));
+        let round: Duration = runs.map(|contender| run_time(*contender, cell)).sum();
+        let write = match cell.kind() {
+            Kind::Produce => Duration::ZERO,
+            Kind::Consume => Duration::from_secs_f64(cell.messages as f64 * cell_bytes(cell) / 150e6),
+        };
+        write + round * (self.rounds + 1)
     }
 
     /// The plan for a person to read.

@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ackmark_bench::{environment, result_folder::ResultFolder};
@@ -32,7 +32,7 @@ use crate::{
     kafka::{self, Kafka},
     plan::Plan,
     table,
-    tools::{self, Entrant, Job, Tool, ackmark},
+    tools::{self, Entrant, Job, Source, Tool, ackmark},
 };
 
 /// The name of a result folder's end.
@@ -44,16 +44,17 @@ const RATE_MIN_PER_S: f64 = 20_000.0;
 const FAILURES_MAX: usize = 2;
 
 /// What is left of a series.
-pub(crate) struct Outcome {
+#[derive(Debug)]
+pub struct Outcome {
     /// The result, as it was last written.
-    pub(crate) result: PeersResult,
+    pub result: PeersResult,
     /// Where.
-    pub(crate) folder: PathBuf,
+    pub folder: PathBuf,
 }
 
 impl Outcome {
     /// 0 only where every run has a figure.
-    pub(crate) fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> u8 {
         match self.result.ending {
             Ending::Interrupted => crate::INTERRUPTED,
             Ending::Completed if self.result.cells.iter().all(|cell| cell.failures.is_empty()) => 0,
@@ -66,13 +67,17 @@ impl Outcome {
 ///
 /// # Errors
 /// It could not begin. Once something was measured, an error is part of the outcome.
-pub(crate) fn run(arguments: &Arguments, plan: &Plan, stop: &Arc<AtomicBool>) -> Result<Outcome, PeersError> {
-    let say = |line: &str| eprintln!("{line}");
+pub(crate) fn run(
+    arguments: &Arguments,
+    plan: &Plan,
+    stop: &Arc<AtomicBool>,
+    say: &dyn Fn(&str),
+) -> Result<Outcome, PeersError> {
     let options = kafka::options(stop);
-    let entrants = tools::prepare(&plan.contenders, &options, !arguments.unoptimised, stop, &say)?;
+    let entrants = tools::prepare(&plan.contenders, &options, &Source::of(arguments), stop, say)?;
     let work = tempfile::Builder::new().prefix("ackmark-peers-").tempdir();
     let work = work.map_err(PeersError::io("create a temporary folder"))?;
-    let kafka = Kafka::start(arguments.bootstrap_server.as_deref(), &options, &say)?;
+    let kafka = Kafka::start(arguments.bootstrap_server.as_deref(), &options, say)?;
     plan.cells.iter().try_for_each(|cell| kafka.check_disk(cell))?;
     let environment = environment(kafka.java_version());
     let folder = ResultFolder::named(&arguments.results, &environment.host, NAME)?;
@@ -85,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments, plan: &Plan, stop: &Arc<AtomicBool>) ->
         finished: now,
         ending: Ending::Interrupted,
         error: None,
-        command: command_line(plan.seed, std::env::args().skip(1)),
+        command: command_line(plan.seed, arguments.words.clone()),
         seed: plan.seed,
         rounds: plan.rounds,
         warm_up_messages: plan.warm_up_before(),
@@ -102,9 +107,10 @@ pub(crate) fn run(arguments: &Arguments, plan: &Plan, stop: &Arc<AtomicBool>) ->
         work: work.path(),
         stop,
         result,
+        prefix: format!("ackmark-peers-{:08x}", rand::random::<u32>()),
         topics: 0,
     };
-    let ended = series.all(&say);
+    let ended = series.all(say);
     let mut result = series.result;
     match ended {
         Ok(()) => result.ending = Ending::Completed,
@@ -133,8 +139,7 @@ fn write(folder: &ResultFolder, result: &mut PeersResult) -> Result<(), PeersErr
 }
 
 /// The command line that repeats a series, its seed included.
-fn command_line(seed: u64, arguments: impl Iterator<Item = String>) -> String {
-    let mut words: Vec<String> = arguments.collect();
+fn command_line(seed: u64, mut words: Vec<String>) -> String {
     if !words.iter().any(|word| word == "--seed" || word.starts_with("--seed=")) {
         words.extend(["--seed".to_owned(), seed.to_string()]);
     }
@@ -149,6 +154,8 @@ struct Series<'a> {
     work: &'a Path,
     stop: &'a AtomicBool,
     result: PeersResult,
+    /// Of its topics' names.
+    prefix: String,
     topics: u32,
 }
 
@@ -156,17 +163,20 @@ impl Series<'_> {
     fn all(&mut self, say: &dyn Fn(&str)) -> Result<(), PeersError> {
         write(self.folder, &mut self.result)?;
         self.warm_up(say)?;
-        for cell in &self.plan.cells {
-            say(&format!("{}: {}, {} messages a run", cell.name, cell.title, grouped(cell.messages)));
+        let start = Instant::now();
+        for (number, cell) in self.plan.cells.iter().enumerate() {
+            let left = left(start.elapsed(), self.plan.cells_from(0), self.plan.cells_from(number));
+            let (name, title, messages) = (cell.name, cell.title, grouped(cell.messages));
+            say(&format!("{name}: {title}, {messages} messages a run; about {left} min left"));
             self.result.cells.push(empty(cell));
             match cell.kind() {
                 Kind::Produce => self.rounds(cell, None, say)?,
                 Kind::Consume => {
-                    let (topic, load) = (self.topic_name(), self.work.join("load"));
-                    self.kafka.create(cell, &topic)?;
-                    let records = self.write_topic(cell, &topic, &load, say)?;
-                    self.rounds(cell, Some((&topic, records)), say)?;
-                    self.kafka.delete(&topic)?;
+                    let load = self.work.join("load");
+                    self.with_topic(cell, |series, topic| {
+                        let records = series.write_topic(cell, topic, &load, say)?;
+                        series.rounds(cell, Some((topic, records)), say)
+                    })?;
                     remove(&load)?;
                 }
             }
@@ -181,12 +191,24 @@ impl Series<'_> {
             return Ok(());
         }
         say(&format!("warming the brokers by {} messages", grouped(messages)));
-        let (topic, load) = (self.topic_name(), self.work.join("load"));
-        let cell = &CELLS[0];
-        self.kafka.create(cell, &topic)?;
-        self.write_by_ackmark(cell, &topic, &load, messages)?;
-        self.kafka.delete(&topic)?;
+        let (cell, load) = (&CELLS[0], self.work.join("load"));
+        self.with_topic(cell, |series, topic| series.write_by_ackmark(cell, topic, &load, messages))?;
         remove(&load)
+    }
+
+    /// Does something with a fresh topic, which is deleted afterwards, whatever became of it.
+    fn with_topic<T>(
+        &mut self,
+        cell: &CellPlan,
+        work: impl FnOnce(&mut Self, &str) -> Result<T, PeersError>,
+    ) -> Result<T, PeersError> {
+        self.topics += 1;
+        let topic = format!("{}-{}", self.prefix, self.topics);
+        self.kafka.create(cell, &topic)?;
+        let done = work(self, &topic);
+        let deleted = self.kafka.delete(&topic);
+        // What went wrong first is the cause.
+        done.and_then(|done| deleted.map(|()| done))
     }
 
     /// Writes the topic that all readers read, and tells how many records it holds.
@@ -195,7 +217,7 @@ impl Series<'_> {
         self.write_by_ackmark(cell, topic, load, cell.messages)?;
         // Its own messages, and the sentinel that seals each partition.
         let expected = cell.messages + u64::from(PARTITIONS);
-        let records = self.kafka.records(topic, expected)?;
+        let records = self.kafka.records(cell, topic, expected)?;
         if records == expected { Ok(records) } else { Err(PeersError::NoTopic(differs(expected, records))) }
     }
 
@@ -223,16 +245,10 @@ impl Series<'_> {
                 if self.stop.load(Ordering::Relaxed) {
                     return Err(PeersError::Interrupted);
                 }
-                let outcome = if let Some((topic, records)) = written {
-                    self.one(cell, contender, topic, records)
-                } else {
-                    let topic = self.topic_name();
-                    self.kafka.create(cell, &topic)?;
-                    let outcome = self.one(cell, contender, &topic, cell.messages);
-                    self.kafka.delete(&topic)?;
-                    outcome
+                let outcome = match written {
+                    Some((topic, records)) => self.one(cell, contender, topic, records)?,
+                    None => self.with_topic(cell, |series, topic| series.one(cell, contender, topic, cell.messages))?,
                 };
-                let outcome = outcome?;
                 say(&told(cell, contender, round, self.plan.rounds, &outcome));
                 let times = if outcome.is_ok() { 0 } else { failed.get(&contender).copied().unwrap_or_default() + 1 };
                 failed.insert(contender, times);
@@ -262,7 +278,7 @@ impl Series<'_> {
                 cell.failures.push(Failure { contender: contender.name().to_owned(), round, reason });
             }
         }
-        cell.figures = judge::figures(&cell.runs, cell.messages);
+        cell.figures = judge::figures(&cell.name, &cell.runs, cell.messages);
         write(self.folder, &mut self.result)
     }
 
@@ -317,7 +333,7 @@ impl Series<'_> {
             return Ok(Err("it says that it took no time".into()));
         }
         if cell.kind() == Kind::Produce {
-            let records = self.kafka.records(job.topic, job.messages)?;
+            let records = self.kafka.records(cell, job.topic, job.messages)?;
             if records != job.messages {
                 return Ok(Err(differs(job.messages, records)));
             }
@@ -339,11 +355,6 @@ impl Series<'_> {
             None => Err("it does not take part"),
         }
     }
-
-    fn topic_name(&mut self) -> String {
-        self.topics += 1;
-        format!("ackmark-peers-{}-{}", std::process::id(), self.topics)
-    }
 }
 
 fn empty(cell: &CellPlan) -> Cell {
@@ -362,6 +373,13 @@ fn empty(cell: &CellPlan) -> Cell {
         failures: Vec::new(),
         figures: Vec::new(),
     }
+}
+
+/// Minutes that are left, by how the estimate has fitted until now.
+fn left(passed: Duration, all: Duration, rest: Duration) -> u64 {
+    let done = all.saturating_sub(rest).as_secs_f64();
+    let pace = if done > 0.0 { passed.as_secs_f64() / done } else { 1.0 };
+    (rest.as_secs_f64() * pace / 60.0).ceil() as u64
 }
 
 fn bound(messages: u64) -> Duration {
@@ -410,5 +428,41 @@ fn told(cell: &CellPlan, contender: Contender, round: u32, rounds: u32, outcome:
             format!("{who} {:>6.2} M/s   {:.3} CPU s/M", million / interval, run.cpu.total_s() / million)
         }
         Err(why) => format!("{who} no figure: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_repeats_the_seed() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(command_line(7, words("--rounds 2")), "make peers ARGS='--rounds 2 --seed 7'");
+        assert_eq!(command_line(7, words("--seed=7")), "make peers ARGS='--seed=7'");
+        assert_eq!(command_line(7, Vec::new()), "make peers ARGS='--seed 7'");
+    }
+
+    #[test]
+    fn a_command_line_is_kept_without_this_machine_s_paths() {
+        let mut command = Command::new("/home/user/target/release/ackmark");
+        command.args(["verify", "/tmp/x/load", "-f", "", "-cp", "/home/user/a.jar:/home/user/b.jar", "Main"]);
+        assert_eq!(shown(&command, Path::new("/tmp/x/load")), "ackmark verify LOAD -f '' -cp JARS Main");
+    }
+
+    #[test]
+    fn what_is_left_follows_the_pace() {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        assert_eq!(left(Duration::ZERO, minutes(20), minutes(20)), 20);
+        assert_eq!(left(minutes(20), minutes(20), minutes(10)), 20, "half of it took twice as long");
+        assert_eq!(left(minutes(5), minutes(20), Duration::ZERO), 0);
+    }
+
+    #[test]
+    fn only_a_series_without_gaps_is_a_success() {
+        assert!(bound(5_000_000) > Duration::from_mins(5));
+        let io = PeersError::io("x")(std::io::Error::other("y"));
+        let codes = [PeersError::Usage("x".into()), PeersError::Interrupted, PeersError::NoTopic("x".into()), io];
+        assert_eq!(codes.map(|error| error.exit_code()), [2, 130, 1, 1]);
     }
 }

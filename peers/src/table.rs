@@ -12,6 +12,7 @@ use ackmark_schema::{
 use crate::{
     cell::{CELLS, CellPlan},
     contender::Contender,
+    goals,
 };
 
 /// Appends a line; writing to a string cannot fail.
@@ -90,14 +91,14 @@ fn table(text: &mut String, plan: &CellPlan, cell: &Cell, result: &PeersResult) 
     line!(
         text,
         "| contender | million messages/s | whole process | CPU s per million | ackmark is … times as fast | whole \
-         process | ackmark takes … of its CPU |"
+         process | ackmark takes … of its CPU | goals |"
     );
-    line!(text, "|---|--:|--:|--:|--:|--:|--:|");
+    line!(text, "|---|--:|--:|--:|--:|--:|--:|---|");
     for contender in Contender::ALL.into_iter().filter(|contender| contender.does(plan.kind())) {
         let Some(entrant) = result.contenders.iter().find(|entrant| entrant.name == contender.name()) else { continue };
         let label = contender.label(plan.kind());
         if entrant.unavailable.is_some() {
-            line!(text, "| {label} | not available | | | | | |");
+            line!(text, "| {label} | not available | | | | | | |");
             continue;
         }
         let figure = |measure| {
@@ -112,19 +113,22 @@ fn table(text: &mut String, plan: &CellPlan, cell: &Cell, result: &PeersResult) 
                 _ => found.map_or("–".to_owned(), times),
             }
         };
+        let goals = [Measure::Interval, Measure::Cpu].into_iter().filter_map(|of| figure(of)?.goal.as_ref());
+        let goals: Vec<String> = goals.map(goals::words).collect();
         line!(
             text,
-            "| {label} | {} | {} | {} | {} | {} | {} |",
+            "| {label} | {} | {} | {} | {} | {} | {} | {} |",
             value(Measure::Interval, 1e6),
             value(Measure::Process, 1e6),
             value(Measure::Cpu, 1.0),
             ratio(Measure::Interval),
             ratio(Measure::Process),
-            ratio(Measure::Cpu)
+            ratio(Measure::Cpu),
+            goals.join(", ")
         );
         if figure(Measure::AfterWarmUp).is_some() {
             let (rate, times) = (value(Measure::AfterWarmUp, 1e6), ratio(Measure::AfterWarmUp));
-            line!(text, "| … after its first third | {rate} | | | {times} | | |");
+            line!(text, "| … after its first third | {rate} | | | {times} | | | |");
         }
     }
     line!(text, "");
@@ -175,7 +179,8 @@ none; kafka-consumer-perf-test without the time in which it joins a group). *Who
 taken here: a JVM's start, the ledger's creation and the verdict are in it. *CPU*: user and system time of the process,
 from the kernel; the brokers' is not in it.
 
-Ratios: estimate (97 % interval or better), paired by round. Each run is checked: a producer by the topic's end offsets,
+Ratios: estimate (97 % interval or better), paired by round. *Goals* are what ackmark asks of itself: reached where all
+of the interval is, missed where none of it is, else open; *up to*: the interval's upper end. Each run is checked: a producer by the topic's end offsets,
 a reader by what it says that it read; one that did less has no figure. Short runs are unkind to a JVM, which compiles
 while it runs: kafka-producer-perf-test is given for the whole run, which is compared, and after its first third
 (`--warmup-records`), against ackmark's whole run. At 1 KiB it is bound by drawing random bytes.
@@ -237,7 +242,7 @@ mod tests {
             leading_brokers: 3,
             settings: plan.settings(),
             commands: IndexMap::new(),
-            figures: figures(&runs, plan.messages),
+            figures: figures(plan.name, &runs, plan.messages),
             runs,
             failures: failures
                 .into_iter()

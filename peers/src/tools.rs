@@ -26,7 +26,8 @@ use std::{
 
 use ackmark_cluster::local::LocalOptions;
 
-use crate::{cell::CellPlan, child::Done, contender::Contender, error::PeersError};
+use self::workspace::Built;
+use crate::{arguments::Arguments, cell::CellPlan, child::Done, contender::Contender, error::PeersError};
 
 /// One run to be done.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +82,37 @@ pub(crate) struct Entrant {
     pub(crate) tool: Result<Box<dyn Tool>, String>,
 }
 
+/// Where ackmark comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// This workspace, with what else it holds.
+    Workspace {
+        /// Whether for figures.
+        optimised: bool,
+    },
+    /// A program that was built before.
+    Program(PathBuf),
+}
+
+impl Source {
+    /// What the flags say.
+    pub(crate) fn of(arguments: &Arguments) -> Self {
+        match &arguments.ackmark {
+            Some(program) => Self::Program(program.clone()),
+            None => Self::Workspace { optimised: !arguments.unoptimised },
+        }
+    }
+
+    /// What a reader of figures must know of it.
+    fn remark(&self) -> &'static str {
+        match self {
+            Self::Workspace { optimised: true } => "",
+            Self::Workspace { optimised: false } => ", **built without optimisation: these are no figures**",
+            Self::Program(_) => ", built elsewhere",
+        }
+    }
+}
+
 /// Builds or finds the contenders. Slow the first time.
 ///
 /// # Errors
@@ -88,18 +120,23 @@ pub(crate) struct Entrant {
 pub(crate) fn prepare(
     contenders: &[Contender],
     kafka: &LocalOptions,
-    optimised: bool,
+    source: &Source,
     stop: &AtomicBool,
     say: &dyn Fn(&str),
 ) -> Result<Vec<Entrant>, PeersError> {
-    let builder = Builder::new(optimised, stop)?;
-    say("building ackmark and the librdkafka loops");
-    let built = workspace::build(&builder)?.map_err(PeersError::NoAckmark)?;
+    let builder = Builder::new(stop)?;
+    let built = match source {
+        Source::Program(program) => Built::of(program),
+        Source::Workspace { optimised } => {
+            say("building ackmark and the librdkafka loops");
+            workspace::build(&builder, *optimised)?.map_err(PeersError::NoAckmark)?
+        }
+    };
     let mut entrants = Vec::new();
     for &contender in contenders {
         let tool: Result<Box<dyn Tool>, String> = match contender {
-            Contender::Ackmark => boxed(Ok(ackmark::Ackmark::new(&built))),
-            Contender::Librdkafka => boxed(Ok(librdkafka::Librdkafka::new(&built))),
+            Contender::Ackmark => boxed(Ok(ackmark::Ackmark::find(&builder, &built, source.remark())?)),
+            Contender::Librdkafka => boxed(librdkafka::Librdkafka::new(&built)),
             Contender::RdkafkaPerformance => boxed(rdkafka_performance::RdkafkaPerformance::build(&builder, &built)?),
             Contender::FranzGo => {
                 say("building the franz-go driver");
@@ -128,19 +165,18 @@ struct Builder<'a> {
     target: PathBuf,
     /// Takes outputs.
     scratch: tempfile::TempDir,
-    optimised: bool,
     stop: &'a AtomicBool,
 }
 
 impl<'a> Builder<'a> {
-    fn new(optimised: bool, stop: &'a AtomicBool) -> Result<Self, PeersError> {
+    fn new(stop: &'a AtomicBool) -> Result<Self, PeersError> {
         let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let workspace = crate_folder.parent().unwrap_or(crate_folder).to_owned();
         let target =
             env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from).join("peers");
         std::fs::create_dir_all(&target).map_err(PeersError::io(format!("create {}", target.display())))?;
         let scratch = tempfile::tempdir().map_err(PeersError::io("create a temporary folder"))?;
-        Ok(Self { workspace, target, scratch, optimised, stop })
+        Ok(Self { workspace, target, scratch, stop })
     }
 
     /// Runs a command of a build. The inner error tells how it failed.

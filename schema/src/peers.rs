@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     report::{CpuTime, Ending},
-    result::{ClusterFacts, Environment, Estimate},
+    result::{Answer, ClusterFacts, Environment, Estimate},
     version::{SchemaId, contract},
 };
 
@@ -171,6 +171,30 @@ pub struct Figure {
     pub estimate: Estimate,
     /// ackmark's over this one's; absent for ackmark itself and without pairs.
     pub ackmark_over_this: Option<Ratio>,
+    /// What ackmark asks of itself here, if anything.
+    pub goal: Option<Goal>,
+}
+
+/// What a ratio is to be, and whether it is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Goal {
+    /// What it is to be.
+    pub bound: Bound,
+    /// Whether its interval says so.
+    pub answer: Answer,
+}
+
+/// What a ratio is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// This or more.
+    AtLeast(f64),
+    /// Its interval is to reach up to this or more.
+    Reaches(f64),
+    /// This or less.
+    Below(f64),
 }
 
 /// A ratio over rounds: Hodges-Lehmann estimate over paired log-ratios.

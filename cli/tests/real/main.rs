@@ -10,6 +10,7 @@ mod copy;
 mod evidence;
 mod kafka;
 mod mutations;
+mod peers;
 mod plain;
 mod profiles;
 mod seal;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     trials.extend(consent::trials(&kafka));
     trials.extend(evidence::trials(&kafka));
     trials.extend(trouble::trials(&kafka));
+    trials.extend(peers::trials(&kafka));
     trials.extend(sigkill::trials(&kafka));
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     // All trials are over, so this is the last owner: its processes end here.

@@ -10,28 +10,35 @@ use ackmark_schema::{
     text,
 };
 
-use super::{Job, Told, Tool, workspace::Built};
+use super::{Builder, Job, Told, Tool, workspace::Built};
 use crate::{
     arguments::Kind,
     cell::{self, PARTITIONS},
     child::Done,
+    error::PeersError,
 };
 
 /// ackmark.
 #[derive(Debug)]
 pub(super) struct Ackmark {
     program: PathBuf,
+    version: String,
 }
 
 impl Ackmark {
-    pub(super) fn new(built: &Built) -> Self {
-        Self { program: built.ackmark.clone() }
+    /// Asks it for its version; `remark` goes with that.
+    pub(super) fn find(builder: &Builder<'_>, built: &Built, remark: &str) -> Result<Self, PeersError> {
+        let mut ask = Command::new(&built.ackmark);
+        ask.arg("--version");
+        let done = builder.run(ask)?.map_err(PeersError::NoAckmark)?;
+        let version = format!("{}{remark}", done.stdout.lines().next().unwrap_or_default());
+        Ok(Self { program: built.ackmark.clone(), version })
     }
 }
 
 impl Tool for Ackmark {
     fn version(&self) -> String {
-        format!("ackmark {}, librdkafka {}", env!("CARGO_PKG_VERSION"), ackmark_client::librdkafka_version())
+        self.version.clone()
     }
 
     fn command(&self, job: &Job<'_>) -> Command {
@@ -136,7 +143,7 @@ mod tests {
 
     #[test]
     fn equal_settings_are_on_the_command_line_of_ackmark() {
-        let tool = Ackmark { program: "ackmark".into() };
+        let tool = Ackmark { program: "ackmark".into(), version: "ackmark 0.1.0".into() };
         insta::assert_snapshot!(
             [
                 arguments(&tool.command(&job(&CELLS[2], 5_000_000))),

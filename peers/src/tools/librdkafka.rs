@@ -15,8 +15,8 @@ pub(super) struct Librdkafka {
 }
 
 impl Librdkafka {
-    pub(super) fn new(built: &Built) -> Self {
-        Self { bare_loop: built.bare_loop.clone(), bare_read: built.bare_read.clone() }
+    pub(super) fn new(built: &Built) -> Result<Self, String> {
+        built.beside().map(|built| Self { bare_loop: built.bare_loop.clone(), bare_read: built.bare_read.clone() })
     }
 }
 

@@ -19,6 +19,10 @@ pub(super) struct RdkafkaPerformance {
 impl RdkafkaPerformance {
     /// Builds it in cargo's copy of the source, by librdkafka's own makefile.
     pub(super) fn build(builder: &Builder<'_>, built: &Built) -> Result<Result<Self, String>, PeersError> {
+        let built = match built.beside() {
+            Ok(built) => built,
+            Err(why) => return Ok(Err(why)),
+        };
         let examples = built.librdkafka.join("examples");
         let mut make = Command::new("make");
         make.arg("-C").arg(&examples).arg(NAME);

@@ -2,7 +2,12 @@
 //!
 //! cargo tells where it put them, so that no path is guessed.
 
-use std::{env, io::BufReader, path::PathBuf, process::Command};
+use std::{
+    env,
+    io::BufReader,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use cargo_metadata::Message;
 
@@ -13,6 +18,13 @@ use crate::error::PeersError;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Built {
     pub(super) ackmark: PathBuf,
+    /// What else the workspace holds; absent where ackmark does not come from it.
+    pub(super) beside: Option<Beside>,
+}
+
+/// What the workspace holds beside ackmark.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Beside {
     pub(super) bare_loop: PathBuf,
     pub(super) bare_read: PathBuf,
     /// The folder in which librdkafka was built: its whole source and its library.
@@ -21,13 +33,28 @@ pub(super) struct Built {
     pub(super) libraries: Vec<PathBuf>,
 }
 
+impl Built {
+    /// An ackmark that was built before.
+    pub(super) fn of(ackmark: &Path) -> Self {
+        Self { ackmark: ackmark.to_owned(), beside: None }
+    }
+
+    /// What was built beside ackmark.
+    ///
+    /// # Errors
+    /// Nothing was: why, in words.
+    pub(super) fn beside(&self) -> Result<&Beside, String> {
+        self.beside.as_ref().ok_or_else(|| "it is built together with ackmark, which --ackmark replaces".to_owned())
+    }
+}
+
 /// Builds them. The inner error tells why they could not be built.
-pub(super) fn build(builder: &Builder<'_>) -> Result<Result<Built, String>, PeersError> {
+pub(super) fn build(builder: &Builder<'_>, optimised: bool) -> Result<Result<Built, String>, PeersError> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(&builder.workspace).args(["build", "--locked", "--message-format=json-render-diagnostics"]);
     command.args(["-p", "ackmark-cli", "-p", "ackmark-client", "--bin", "ackmark"]);
     command.args(["--example", "bare_loop", "--example", "bare_read"]);
-    if builder.optimised {
+    if optimised {
         command.arg("--release");
     }
     Ok(builder.run(command)?.and_then(|done| built(&done.stdout)))
@@ -35,13 +62,13 @@ pub(super) fn build(builder: &Builder<'_>) -> Result<Result<Built, String>, Peer
 
 /// What cargo's messages say.
 fn built(messages: &str) -> Result<Built, String> {
-    let mut built = Built::default();
+    let (mut ackmark, mut built) = (PathBuf::new(), Beside::default());
     for message in Message::parse_stream(BufReader::new(messages.as_bytes())) {
         match message {
             Ok(Message::CompilerArtifact(artifact)) => {
                 let Some(program) = artifact.executable else { continue };
                 match artifact.target.name.as_str() {
-                    "ackmark" => built.ackmark = program.into(),
+                    "ackmark" => ackmark = program.into(),
                     "bare_loop" => built.bare_loop = program.into(),
                     "bare_read" => built.bare_read = program.into(),
                     _ => {}
@@ -58,11 +85,11 @@ fn built(messages: &str) -> Result<Built, String> {
             Err(error) => return Err(format!("cargo's messages cannot be read: {error}")),
         }
     }
-    let wanted = [&built.ackmark, &built.bare_loop, &built.bare_read, &built.librdkafka];
+    let wanted = [&ackmark, &built.bare_loop, &built.bare_read, &built.librdkafka];
     if wanted.iter().any(|path| path.as_os_str().is_empty()) {
         return Err(format!("cargo built less than was asked for: {built:?}"));
     }
-    Ok(built)
+    Ok(Built { ackmark, beside: Some(built) })
 }
 
 #[cfg(test)]
@@ -74,6 +101,7 @@ mod tests {
         let messages = include_str!("recorded/cargo.jsonl");
         let built = built(messages).expect("recorded from cargo");
         assert!(built.ackmark.ends_with("debug/ackmark"), "{built:?}");
+        let built = built.beside().expect("it comes from the workspace");
         assert!(built.bare_loop.ends_with("debug/examples/bare_loop"), "{built:?}");
         assert!(built.bare_read.ends_with("debug/examples/bare_read"), "{built:?}");
         assert!(built.librdkafka.ends_with("out"), "{built:?}");

@@ -1,0 +1,104 @@
+//! What ackmark asks of itself beside each contender. A goal is answered by the ratio's interval: reached where all of
+//! it is, missed where none of it is, open otherwise.
+
+use ackmark_schema::{
+    peers::{Bound, Goal, Measure, Ratio},
+    result::Answer,
+};
+use ackmark_stats::{Interval, answer};
+
+use crate::contender::Contender;
+
+/// ackmark's rate over a contender's, by cell.
+const RATES: [(&str, Contender, Bound); 17] = [
+    ("all-acks-100", Contender::Kafka, Bound::AtLeast(2.5)),
+    ("all-acks-100", Contender::RdkafkaPerformance, Bound::AtLeast(1.1)),
+    ("all-acks-100", Contender::FranzGo, Bound::AtLeast(1.0)),
+    ("all-acks-100", Contender::Librdkafka, Bound::Reaches(0.96)),
+    ("leader-ack-100", Contender::Kafka, Bound::AtLeast(2.5)),
+    ("leader-ack-100", Contender::RdkafkaPerformance, Bound::AtLeast(1.1)),
+    ("leader-ack-100", Contender::FranzGo, Bound::AtLeast(1.0)),
+    ("leader-ack-100", Contender::Librdkafka, Bound::Reaches(0.96)),
+    ("idempotent-100", Contender::FranzGo, Bound::AtLeast(1.0)),
+    ("all-acks-1024", Contender::Kafka, Bound::AtLeast(2.5)),
+    ("all-acks-1024", Contender::RdkafkaPerformance, Bound::AtLeast(1.0)),
+    ("all-acks-1024", Contender::FranzGo, Bound::AtLeast(0.95)),
+    ("consume-100", Contender::FranzGo, Bound::AtLeast(3.0)),
+    ("consume-100-one-broker", Contender::FranzGo, Bound::AtLeast(4.0)),
+    ("consume-100-one-broker", Contender::Librdkafka, Bound::AtLeast(8.0)),
+    ("consume-100-one-broker", Contender::Kafka, Bound::AtLeast(6.0)),
+    ("consume-1024-one-broker", Contender::FranzGo, Bound::AtLeast(3.0)),
+];
+/// ackmark's CPU time over every contender's.
+const CPU: Bound = Bound::Below(1.0);
+
+/// The goal of a measure beside a contender in a cell, answered; `None` where there is none.
+pub(crate) fn goal(cell: &str, contender: Contender, measure: Measure, ratio: Option<&Ratio>) -> Option<Goal> {
+    let bound = match measure {
+        Measure::Cpu => CPU,
+        Measure::Interval => RATES.into_iter().find(|goal| goal.0 == cell && goal.1 == contender)?.2,
+        Measure::AfterWarmUp | Measure::Process => return None,
+    };
+    let interval =
+        ratio.and_then(|ratio| Some(Interval { low: ratio.low?, high: ratio.high?, confidence: ratio.confidence? }));
+    let answer = match bound {
+        Bound::AtLeast(least) => answer(interval, least, f64::INFINITY),
+        Bound::Below(most) => answer(interval, 0.0, most),
+        // Its upper end alone has a say.
+        Bound::Reaches(least) => {
+            answer(interval.map(|found| Interval { low: found.high, ..found }), least, f64::INFINITY)
+        }
+    };
+    Some(Goal { bound, answer })
+}
+
+/// `≥ 2.5: reached`.
+pub(crate) fn words(goal: &Goal) -> String {
+    let bound = match goal.bound {
+        Bound::AtLeast(least) => format!("≥ {least}"),
+        Bound::Reaches(least) => format!("up to ≥ {least}"),
+        Bound::Below(most) => format!("CPU < {most}"),
+    };
+    let answer = match goal.answer {
+        Answer::Confirmed => "reached",
+        Answer::Refuted => "**missed**",
+        Answer::Inconclusive => "open",
+    };
+    format!("{bound}: {answer}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell;
+
+    fn ratio(low: f64, high: f64) -> Ratio {
+        Ratio { ratio: f64::midpoint(low, high), low: Some(low), high: Some(high), confidence: Some(0.97), pairs: 6 }
+    }
+
+    fn said(contender: Contender, measure: Measure, ratio: &Ratio) -> String {
+        goal("all-acks-100", contender, measure, Some(ratio)).map_or("no goal".into(), |goal| words(&goal))
+    }
+
+    #[test]
+    fn a_goal_is_reached_missed_or_open() {
+        assert_eq!(said(Contender::Kafka, Measure::Interval, &ratio(2.5, 2.7)), "≥ 2.5: reached");
+        assert_eq!(said(Contender::Kafka, Measure::Interval, &ratio(2.4, 2.7)), "≥ 2.5: open");
+        assert_eq!(said(Contender::Kafka, Measure::Interval, &ratio(2.2, 2.4)), "≥ 2.5: **missed**");
+        assert_eq!(said(Contender::Librdkafka, Measure::Interval, &ratio(0.9, 0.97)), "up to ≥ 0.96: reached");
+        assert_eq!(said(Contender::Librdkafka, Measure::Interval, &ratio(0.9, 0.95)), "up to ≥ 0.96: **missed**");
+        assert_eq!(said(Contender::Kcat, Measure::Cpu, &ratio(0.5, 0.9)), "CPU < 1: reached");
+        assert_eq!(said(Contender::Kcat, Measure::Cpu, &ratio(1.1, 1.2)), "CPU < 1: **missed**");
+        assert_eq!(said(Contender::Kcat, Measure::Process, &ratio(0.5, 0.9)), "no goal");
+        let without = Ratio { low: None, high: None, confidence: None, pairs: 2, ..ratio(3.0, 3.0) };
+        assert_eq!(said(Contender::Kafka, Measure::Interval, &without), "≥ 2.5: open", "too few pairs");
+    }
+
+    #[test]
+    fn goals_are_of_cells_in_which_the_contender_competes() {
+        for (name, contender, _) in RATES {
+            let cell = cell::named(name).expect("a cell");
+            assert!(contender.does(cell.kind()), "{name} {contender:?}");
+        }
+    }
+}
