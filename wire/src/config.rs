@@ -225,7 +225,7 @@ impl Given {
             // The text wins over the file, as in librdkafka, which loads it later.
             "ssl.certificate.location" => Pem::set_file(&mut self.files.certificate, "ssl.certificate.location", value),
             "ssl.certificate.pem" => {
-                self.files.certificate = Some(Pem::Text { property: "ssl.certificate.pem", text: text() })
+                self.files.certificate = Some(Pem::Text { property: "ssl.certificate.pem", text: text() });
             }
             "ssl.key.location" => Pem::set_file(&mut self.files.key, "ssl.key.location", value),
             "ssl.key.pem" => self.files.key = Some(Pem::Text { property: "ssl.key.pem", text: text() }),

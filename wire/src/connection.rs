@@ -8,7 +8,11 @@
 //! Limit: what the `kafka-protocol` crate decodes (all but Fetch) may allocate as much as a lying array length says, so
 //! brokers are trusted as far as they answer with the number of our request.
 
-use std::{collections::BTreeMap, io::ErrorKind, ops::Range};
+use std::{
+    collections::BTreeMap,
+    io::{self, ErrorKind},
+    ops::Range,
+};
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::{
@@ -24,7 +28,8 @@ use crate::{
     error::WireError,
     patience::Patience,
     sasl::{self, Credentials, SaslError},
-    socket::Socket,
+    socket::{ConnectError, Socket},
+    tls::fault_of,
 };
 
 /// The largest answer that is taken, Fetch included: a batch is below 2 GiB, brokers take 1 MiB by default.
@@ -55,6 +60,8 @@ pub struct Connection {
     versions: BTreeMap<i16, VersionRange>,
     correlation: i32,
     outgoing: BytesMut,
+    /// Whether the broker has answered what it answers to nobody whom it does not let in.
+    is_let_in: bool,
 }
 
 impl Connection {
@@ -74,6 +81,7 @@ impl Connection {
             versions: BTreeMap::new(),
             correlation: 0,
             outgoing: BytesMut::new(),
+            is_let_in: false,
         };
         connection.learn_versions(&patience)?;
         if let Some(credentials) = &config.sasl {
@@ -140,9 +148,9 @@ impl Connection {
         let length = i32::try_from(self.outgoing.len() - 4)
             .map_err(|_| self.unwritable(api, "it is longer than 2 GiB".to_owned()))?;
         self.outgoing[..4].copy_from_slice(&length.to_be_bytes());
-        patience.write_all(&mut self.socket, &self.outgoing).map_err(|source| {
-            WireError::Disconnected { address: self.address.clone(), api, source }.unless_stopped(patience)
-        })?;
+        patience
+            .write_all(&mut self.socket, &self.outgoing)
+            .map_err(|source| lost(&self.address, api, self.is_let_in, source).unless_stopped(patience))?;
         Ok(Sent {
             correlation: self.correlation,
             version,
@@ -166,11 +174,13 @@ impl Connection {
         buffer: &mut Vec<u8>,
         patience: &Patience<'_>,
     ) -> Result<Range<usize>, WireError> {
-        let lost = |address: &Address, source| {
-            WireError::Disconnected { address: address.clone(), api: sent.api, source }.unless_stopped(patience)
-        };
+        let is_let_in = self.is_let_in;
+        let lost = |address: &Address, source| lost(address, sent.api, is_let_in, source).unless_stopped(patience);
         let mut length = [0; 4];
         patience.read_exact(&mut self.socket, &mut length).map_err(|source| lost(&self.address, source))?;
+        if is_tls_alert(length) {
+            return Err(self.not_kafka("it answers in TLS".to_owned()));
+        }
         let length = usize::try_from(i32::from_be_bytes(length)).unwrap_or(usize::MAX);
         if !(4..=sent.limit).contains(&length) {
             return Err(self.not_kafka(format!("its answer begins with {length} as its length")));
@@ -189,6 +199,8 @@ impl Connection {
         }
         let body =
             behind_header(&buffer[..length], sent.correlation, sent.flexible).map_err(|what| self.not_kafka(what))?;
+        // These three it answers to anybody.
+        self.is_let_in |= !matches!(sent.api, "ApiVersions" | "SaslHandshake" | "SaslAuthenticate");
         Ok(body..length)
     }
 
@@ -301,6 +313,25 @@ impl From<WireError> for Exchange {
     fn from(error: WireError) -> Self {
         Self::Wire(error)
     }
+}
+
+/// A connection that failed, told as what it means.
+fn lost(address: &Address, api: &'static str, is_let_in: bool, source: io::Error) -> WireError {
+    let address = address.clone();
+    // In TLS 1.3 the broker looks at a client's certificate when the handshake is over for the client.
+    if let Some(fault) = fault_of(&source) {
+        return ConnectError::Tls { address, fault }.into();
+    }
+    let closed = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+    if !is_let_in && closed.contains(&source.kind()) {
+        return WireError::NotLetIn { address, api };
+    }
+    WireError::Disconnected { address, api, source }
+}
+
+/// Whether these bytes, where the length of an answer should be, are an alert of TLS 1.0 to 1.3 (RFC 8446, 5.1).
+fn is_tls_alert(bytes: [u8; 4]) -> bool {
+    bytes[0] == 21 && bytes[1] == 3
 }
 
 /// Where the body begins behind a response header (version 0, or 1 with tagged fields).

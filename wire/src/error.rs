@@ -31,6 +31,17 @@ pub enum WireError {
         /// The system's error.
         source: io::Error,
     },
+    /// A connection that is closed before the broker has let us in.
+    #[error(
+        "broker {address} closed the connection when it was asked for {api}: does security.protocol fit this listener \
+         (TLS, SASL)? Or is the broker just being stopped?"
+    )]
+    NotLetIn {
+        /// The broker.
+        address: Address,
+        /// What was asked.
+        api: &'static str,
+    },
     /// Something else than a Kafka broker, or a broker's listener for another protocol.
     #[error("{address} does not answer as a Kafka broker does ({what}): does security.protocol fit this listener?")]
     NotKafka {
@@ -86,7 +97,7 @@ pub enum WireError {
         code: ResponseError,
     },
     /// None of the brokers can be used.
-    #[error("no broker answers; the last one tried: {last}")]
+    #[error("none of the brokers can be used; the last one tried: {last}")]
     NoBroker {
         /// Why the last one that was tried does not.
         last: Box<WireError>,
@@ -116,7 +127,7 @@ impl WireError {
     pub fn is_retriable(&self) -> bool {
         match self {
             Self::Connect(error) => error.is_retriable(),
-            Self::Disconnected { .. } => true,
+            Self::Disconnected { .. } | Self::NotLetIn { .. } => true,
             Self::Refused { code, .. } => may_pass(*code),
             Self::NoBroker { last } => last.is_retriable(),
             _ => false,

@@ -156,11 +156,11 @@ impl<'a> Patience<'a> {
     fn wait<T>(&self, mut step: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         let since = Instant::now();
         loop {
+            // Also before the first step: a peer that sends a byte now and then would never let it come to a second.
+            self.check(since)?;
             match step() {
                 Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) =>
-                {
-                    self.check(since)?;
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {
                 }
                 other => return other,
             }

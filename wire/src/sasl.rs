@@ -1,12 +1,12 @@
 //! Authentication: SASL PLAIN and SCRAM (RFC 5802, RFC 7677) by the `rsasl` crate.
 //!
-//! Kafka carries SASL in its own requests: SaslHandshake (version 1) names the mechanism, SaslAuthenticate carries its
+//! Kafka carries SASL in its own requests: `SaslHandshake` (version 1) names the mechanism, `SaslAuthenticate` carries its
 //! messages until one answer ends it. This module makes and judges the messages; the connection sends them.
 //!
 //! SCRAM proves to the broker that we know the password without showing it, and to us that the broker knows it. A
 //! broker that asks for fewer iterations than RFC 7677 wants, or for so many that they would stall us, is refused.
 //!
-//! Names and passwords are sent as their UTF-8 bytes, without SASLprep, as Kafka and librdkafka do.
+//! Names and passwords are sent as their UTF-8 bytes, without `SASLprep`, as Kafka and librdkafka do.
 
 use std::fmt;
 
@@ -101,7 +101,7 @@ pub enum SaslError {
     },
     /// The broker does not prove that it knows the password, or does not follow the mechanism.
     #[error(
-        "the broker does not follow {mechanism} ({reason}): nothing was sent to it; is it the broker that it should be?"
+        "the broker does not follow {mechanism} ({reason}): it got no password; is it the broker that it should be?"
     )]
     Broker {
         /// How.
@@ -173,5 +173,87 @@ fn check_iterations(message: &[u8]) -> Result<(), String> {
     match count.parse::<u32>() {
         Ok(number) if (ITERATIONS_MIN..=ITERATIONS_MAX).contains(&number) => Ok(()),
         _ => Err(format!("it asks for {count} iterations, and {ITERATIONS_MIN} to {ITERATIONS_MAX} are accepted")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn credentials(mechanism: Mechanism) -> Credentials {
+        Credentials { mechanism, username: "user,=".to_owned(), password: "hunter2".to_owned() }
+    }
+
+    /// Authenticates against a broker that answers by a script; tells what it was sent.
+    fn run(
+        mechanism: Mechanism,
+        mut answer: impl FnMut(usize, &str) -> String,
+    ) -> (Vec<String>, Result<(), SaslError>) {
+        let mut sent = Vec::new();
+        let outcome = authenticate(&credentials(mechanism), |message| {
+            let message = String::from_utf8(message.to_vec()).unwrap();
+            let answer = answer(sent.len(), &message);
+            sent.push(message);
+            Ok::<_, SaslError>(answer)
+        });
+        (sent, outcome)
+    }
+
+    fn nonce(first: &str) -> &str {
+        first.rsplit_once("r=").unwrap().1
+    }
+
+    #[test]
+    fn plain_is_one_message() {
+        let (sent, outcome) = run(Mechanism::Plain, |_, _| String::new());
+        assert_eq!(outcome, Ok(()));
+        assert_eq!(sent, ["\0user,=\0hunter2"]);
+    }
+
+    #[test]
+    fn scram_never_sends_the_password_and_escapes_the_name() {
+        for mechanism in [Mechanism::ScramSha256, Mechanism::ScramSha512] {
+            let (sent, outcome) = run(mechanism, |step, message| match step {
+                0 => format!("r={}more,s=c2FsdA==,i=4096", nonce(message)),
+                // A broker that does not know the password cannot know this.
+                _ => "v=aW1wb3N0b3I=".to_owned(),
+            });
+            assert!(sent[0].starts_with("n,,n=user=2C=3D,r="), "{}", sent[0]);
+            assert!(sent[1].contains(",p=") && sent.len() == 2);
+            assert!(sent.iter().all(|message| !message.contains("hunter2")));
+            assert!(matches!(outcome, Err(SaslError::Broker { .. })), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_broker_that_does_not_follow_scram_gets_no_proof() {
+        type Answer = fn(&str) -> String;
+        let cases: [(&str, Answer); 6] = [
+            ("another nonce", |_| "r=other,s=c2FsdA==,i=4096".to_owned()),
+            ("no nonce of its own", |ours| format!("r={ours},s=c2FsdA==,i=4096")),
+            ("too few iterations", |ours| format!("r={ours}x,s=c2FsdA==,i=4095")),
+            ("too many iterations", |ours| format!("r={ours}x,s=c2FsdA==,i=4000000000")),
+            ("no iterations", |ours| format!("r={ours}x,s=c2FsdA==,i=")),
+            ("nothing", |_| String::new()),
+        ];
+        for (case, answer) in cases {
+            let (sent, outcome) = run(Mechanism::ScramSha256, |_, message| answer(nonce(message)));
+            assert_eq!(sent.len(), 1, "{case}");
+            assert!(matches!(outcome, Err(SaslError::Broker { .. })), "{case}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_that_cannot_be_sent_are_ours() {
+        let empty = Credentials { mechanism: Mechanism::Plain, username: String::new(), password: "p".to_owned() };
+        let outcome = authenticate(&empty, |_| Ok::<_, SaslError>(Vec::new()));
+        assert!(matches!(outcome, Err(SaslError::Credentials { .. })), "{outcome:?}");
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let shown = format!("{:?}", credentials(Mechanism::Plain));
+        assert!(shown.contains("user,=") && !shown.contains("hunter2"), "{shown}");
     }
 }

@@ -371,8 +371,13 @@ fn names(presented: &[String]) -> String {
     // webpki writes them with their types: DnsName("a"), IpAddress(127.0.0.1).
     match presented {
         [] => "no name at all (it has no subject alternative names)".to_owned(),
-        names => names.join(", "),
+        names => names.iter().map(|name| bare(name)).collect::<Vec<_>>().join(", "),
     }
+}
+
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.map_or(name, |inner| inner.trim_matches('"'))
 }
 
 /// What a failed read or write says about TLS. `None`: it says nothing, the network failed.

@@ -1,5 +1,5 @@
 //! Log bytes that other clients had a real Kafka write (`golden/make.py`), read and compared with what Kafka's own
-//! DumpLogSegments and the clients say of them; and the same bytes damaged.
+//! `DumpLogSegments` and the clients say of them; and the same bytes damaged.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -290,7 +290,7 @@ fn survivors(bytes: &[u8]) -> Result<Vec<Vec<u8>>, TestCaseError> {
                                 Err(error) => prop_assert_eq!(error.offset(), batch.header.base_offset),
                                 Ok(record) if batch.header.is_control() => drop(Marker::of(&record)),
                                 Ok(record) => {
-                                    prop_assert!(record.headers.iter().count() <= batch.bytes().len() + (1 << 22))
+                                    prop_assert!(record.headers.iter().count() <= batch.bytes().len() + (1 << 22));
                                 }
                             }
                         }
