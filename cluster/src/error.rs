@@ -69,6 +69,12 @@ pub enum ClusterError {
         /// Last lines of its output.
         tail: String,
     },
+    /// Keys for the secure listeners could not be made.
+    #[error("keys and certificates for the secure listeners could not be made ({reason}): start without them")]
+    Keys {
+        /// The generator's error.
+        reason: String,
+    },
     /// A port that the user asked for is taken.
     #[error(
         "port {port} on 127.0.0.1 is in use: stop what listens there, or choose another port (or none: free ones are found)"

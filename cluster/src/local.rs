@@ -8,7 +8,9 @@
 //! cluster is kept ([`kept`]). Figures that are measured here share their processor with the load: the same machine
 //! runs both.
 //!
-//! Limits: Linux; one machine, so a power cut or a lost disk cannot be shown; no security.
+//! Listeners are plain; [`LocalOptions::secure`] adds ones with TLS and SASL.
+//!
+//! Limits: Linux; one machine, so a power cut or a lost disk cannot be shown.
 
 mod home;
 mod jars;
@@ -18,6 +20,7 @@ mod kit;
 mod node;
 mod ports;
 mod ready;
+mod security;
 mod settings;
 #[allow(unsafe_code, reason = "what runs between fork and exec")]
 mod spawn;
@@ -40,6 +43,7 @@ pub use self::{
     home::Home,
     jars::KAFKA_VERSION,
     java::{Java, MINIMUM_JAVA},
+    security::{MECHANISMS, Protocol, SecureListener, USER},
     settings::Settings,
     spawn::spawn_bound,
     state::{NodeState, State},
@@ -49,10 +53,11 @@ pub use self::{
 use self::{
     home::{Folder, create_folder, write_file},
     jars::Jars,
-    kit::{Kit, copy},
+    kit::{Kit, copy, special_checkpoint},
     node::{LOG4J, Launcher, NodeProcess},
+    security::Security,
     spawn::Fate,
-    topology::{PORTS, Topology, check_overrides},
+    topology::{PORTS, SECURE_PORTS, Topology, check_overrides},
 };
 use crate::{Progress, error::ClusterError};
 
@@ -72,6 +77,8 @@ pub struct LocalOptions {
     pub settings: Settings,
     /// Server properties on top, for every node.
     pub overrides: Vec<(String, String)>,
+    /// Listeners with TLS and SASL beside the plain one, on free ports.
+    pub secure: bool,
     /// Where jars and data go; see [`Home::open`].
     pub home: Option<PathBuf>,
     /// Folders that the data of a node goes to instead, by its id: disks that may fill while others have room. What
@@ -93,6 +100,7 @@ impl Default for LocalOptions {
             kafka_home: std::env::var_os("KAFKA_HOME").filter(|home| !home.is_empty()).map(PathBuf::from),
             settings: Settings::Measured,
             overrides: Vec::new(),
+            secure: false,
             home: None,
             disks: Vec::new(),
             port: None,
@@ -139,6 +147,7 @@ pub struct Local {
     kafka_version: String,
     java_version: String,
     cluster_id: String,
+    secure_listeners: Vec<SecureListener>,
     started_in: Duration,
 }
 
@@ -175,6 +184,11 @@ impl Local {
     /// `host:port,…` for clients.
     pub fn bootstrap_servers(&self) -> String {
         self.topology.bootstrap_servers()
+    }
+
+    /// Its listeners with TLS or SASL; none unless [`LocalOptions::secure`] asked for them.
+    pub fn secure_listeners(&self) -> &[SecureListener] {
+        &self.secure_listeners
     }
 
     /// The brokers' processes.
@@ -333,10 +347,22 @@ impl<'a> Starter<'a> {
         let fate = if kept.is_some() { Fate::Survives } else { Fate::DiesWithParent };
         let topology = self.plan(folder.path())?.on_disks(&self.options.disks);
         let cluster_id = cluster_id()?;
-        self.format(&folder, &topology, &cluster_id)?;
-
         let log4j = folder.path().join("log4j2.properties");
         write_file(&log4j, LOG4J)?;
+        let (flags, class_path) = (self.flags(), self.jars.class_path());
+        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        let launcher = Launcher { java: &self.java, class_path: &class_path, log4j: &log4j };
+
+        let security = if self.options.secure { Some(Security::make(folder.path())?) } else { None };
+        let checkpoint = match &security {
+            Some(security) => self.checkpoint_with(security, &launcher, &folder)?,
+            None => self.kit.checkpoint.clone(),
+        };
+        self.format(&topology, &cluster_id, security.as_ref(), &checkpoint)?;
+        let secure_listeners = match &security {
+            Some(security) => security.listeners(&topology)?,
+            None => Vec::new(),
+        };
         let mut local = Local {
             nodes: Vec::with_capacity(topology.nodes.len()),
             folder,
@@ -345,11 +371,9 @@ impl<'a> Starter<'a> {
             kafka_version: self.jars.version.clone(),
             java_version: self.java.version.clone(),
             cluster_id,
+            secure_listeners,
             started_in: Duration::ZERO,
         };
-        let (flags, class_path) = (self.flags(), self.jars.class_path());
-        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
-        let launcher = Launcher { java: &self.java, class_path: &class_path, log4j: &log4j };
         for node in &local.topology.nodes {
             local.nodes.push(launcher.start(node, &flags, fate, Some(&local.folder))?);
         }
@@ -371,25 +395,42 @@ impl<'a> Starter<'a> {
 
     fn plan(&self, folder: &Path) -> Result<Topology, ClusterError> {
         let brokers = BROKER_IDS.len();
-        Ok(match self.options.port {
-            None => {
-                let ports = ports::free(PORTS)?;
-                Topology::new(folder, &ports[..brokers], &ports[brokers..])
-            }
-            Some(base) => {
-                let outer = ports::fixed(base, brokers)?;
-                Topology::new(folder, &outer, &ports::free_but(PORTS - brokers, &outer)?)
-            }
-        })
+        let outer = match self.options.port {
+            None => ports::free(brokers)?,
+            Some(base) => ports::fixed(base, brokers)?,
+        };
+        let secure = if self.options.secure { SECURE_PORTS } else { 0 };
+        let others = ports::free_but(PORTS - brokers + secure, &outer)?;
+        let (inner, secure) = others.split_at(PORTS - brokers);
+        Ok(Topology::new(folder, &outer, inner).with_secure_ports(secure))
+    }
+
+    /// What nodes begin with, and the user of the secure listeners.
+    fn checkpoint_with(
+        &self,
+        security: &Security,
+        launcher: &Launcher<'_>,
+        folder: &Folder,
+    ) -> Result<PathBuf, ClusterError> {
+        let work = folder.path().join("format");
+        create_folder(&work)?;
+        let flags = self.archive_flag();
+        let flags: Vec<_> = flags.iter().map(String::as_str).chain(["-Xmx256m"]).collect();
+        special_checkpoint(launcher, &flags, &work, &security.storage_arguments(), &self.options.stop)
     }
 
     /// What Kafka's `StorageTool` does: the node's identity, and the feature levels to begin with.
-    fn format(&self, folder: &Folder, topology: &Topology, cluster_id: &str) -> Result<(), ClusterError> {
-        debug_assert!(folder.path().is_absolute());
+    fn format(
+        &self,
+        topology: &Topology,
+        cluster_id: &str,
+        security: Option<&Security>,
+        checkpoint: &Path,
+    ) -> Result<(), ClusterError> {
         for node in &topology.nodes {
             create_folder(&node.folder)?;
             create_folder(&node.data())?;
-            let properties = topology.properties(node, self.options.settings, &self.options.overrides);
+            let properties = topology.properties(node, self.options.settings, security, &self.options.overrides);
             write_file(&node.properties_file(), &properties)?;
             let identity = format!(
                 "version=1\ncluster.id={cluster_id}\nnode.id={}\ndirectory.id={}\n",
@@ -397,17 +438,19 @@ impl<'a> Starter<'a> {
                 base64_uuid(random()?)
             );
             write_file(&node.data().join("meta.properties"), &identity)?;
-            copy(&self.kit.checkpoint, &node.data().join("bootstrap.checkpoint"))?;
+            copy(checkpoint, &node.data().join("bootstrap.checkpoint"))?;
         }
         Ok(())
     }
 
     fn flags(&self) -> Vec<String> {
         let mut flags: Vec<_> = self.options.settings.jvm_flags().iter().map(ToString::to_string).collect();
-        if let Some(archive) = &self.kit.archive {
-            flags.push(format!("-XX:SharedArchiveFile={}", archive.display()));
-        }
+        flags.extend(self.archive_flag());
         flags
+    }
+
+    fn archive_flag(&self) -> Option<String> {
+        self.kit.archive.as_ref().map(|archive| format!("-XX:SharedArchiveFile={}", archive.display()))
     }
 }
 
@@ -465,7 +508,7 @@ mod tests {
         let topology = topology();
         let broker = &topology.nodes[1];
         let overrides = [("num.partitions".to_owned(), "7".to_owned())];
-        let text = topology.properties(broker, Settings::Measured, &overrides);
+        let text = topology.properties(broker, Settings::Measured, None, &overrides);
         for line in [
             "process.roles=broker",
             "node.id=1",
@@ -484,9 +527,27 @@ mod tests {
     }
 
     #[test]
+    fn secure_listeners_come_on_top_and_the_plain_ones_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let security = Security::make(folder.path()).unwrap();
+        let ports: Vec<u16> = (100..100 + SECURE_PORTS as u16).collect();
+        let topology = topology().with_secure_ports(&ports);
+        let text = topology.properties(&topology.nodes[2], Settings::Measured, Some(&security), &[]);
+        let listeners = "INTERNAL://127.0.0.1:12,EXTERNAL://127.0.0.1:29092,SSL://127.0.0.1:103,\
+                         SASL_PLAINTEXT://127.0.0.1:104,SASL_SSL://127.0.0.1:105";
+        assert!(text.contains(&format!("\nadvertised.listeners={listeners}\n")), "{text}");
+        let protocols = text.lines().rfind(|line| line.starts_with("listener.security.protocol.map=")).unwrap();
+        assert!(protocols.ends_with("EXTERNAL:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL"));
+        let controller = topology.properties(&topology.nodes[0], Settings::Measured, Some(&security), &[]);
+        assert!(!controller.contains("ssl.") && !controller.contains("jaas"), "{controller}");
+        let listeners = security.listeners(&topology).unwrap();
+        assert_eq!(listeners[2].bootstrap_servers, "127.0.0.1:102,127.0.0.1:105,127.0.0.1:108");
+    }
+
+    #[test]
     fn the_controller_s_properties_and_fault_s_timeouts() {
         let topology = topology();
-        let text = topology.properties(&topology.nodes[0], Settings::Fault, &[]);
+        let text = topology.properties(&topology.nodes[0], Settings::Fault, None, &[]);
         assert!(text.contains("process.roles=controller\n"));
         assert!(text.contains("listeners=CONTROLLER://127.0.0.1:14\n"));
         assert!(text.contains("replica.lag.time.max.ms=3000\n"));

@@ -14,8 +14,8 @@
 
 use std::{
     env,
-    fs::{self, File, OpenOptions, TryLockError},
-    os::fd::OwnedFd,
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    os::{fd::OwnedFd, unix::fs::DirBuilderExt as _},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -115,7 +115,8 @@ impl Home {
             }
             remove_folder(&path)?;
         }
-        create_folder(&path)?;
+        // For its user alone: a cluster with secure listeners has passwords in its configuration.
+        DirBuilder::new().mode(0o700).create(&path).map_err(ClusterError::io(format!("create {}", path.display())))?;
         let lock = try_lock(&path.join("lock"))?;
         Ok(lock.map(|lock| Folder { path, lock, removed_when_dropped: true }))
     }

@@ -87,7 +87,7 @@ fn train(
     let launcher = Launcher { java, class_path: &class_path, log4j: &log4j };
 
     let node = training_node(work.path())?;
-    format_by_storage_tool(&launcher, &node, work.path(), stop)?;
+    format_by_storage_tool(&launcher, &["-Xmx256m"], &node, work.path(), &[], stop)?;
     copy(&node.data().join("bootstrap.checkpoint"), &made.join("bootstrap.checkpoint"))?;
     if let Err(reason) = make_archive(&launcher, &node, &made.join("kafka.jsa"), stop)? {
         progress(&format!("this Java made no archive of classes ({reason}): starts take about twice as long"));
@@ -103,6 +103,7 @@ fn training_node(work: &Path) -> Result<Node, ClusterError> {
         role: Role::Broker,
         port: ports[0],
         internal_port: Some(ports[1]),
+        secure_ports: Vec::new(),
         folder: work.join("node"),
         disk: None,
     };
@@ -122,10 +123,30 @@ fn training_node(work: &Path) -> Result<Node, ClusterError> {
     Ok(node)
 }
 
-fn format_by_storage_tool(launcher: &Launcher<'_>, node: &Node, work: &Path, stop: &Stop) -> Result<(), ClusterError> {
+/// A checkpoint that knows more than the kit's, because `StorageTool` is told so; made in `work`, which must be empty.
+pub(super) fn special_checkpoint(
+    launcher: &Launcher<'_>,
+    flags: &[&str],
+    work: &Path,
+    arguments: &[String],
+    stop: &Stop,
+) -> Result<PathBuf, ClusterError> {
+    let node = training_node(work)?;
+    format_by_storage_tool(launcher, flags, &node, work, arguments, stop)?;
+    Ok(node.data().join("bootstrap.checkpoint"))
+}
+
+fn format_by_storage_tool(
+    launcher: &Launcher<'_>,
+    flags: &[&str],
+    node: &Node,
+    work: &Path,
+    arguments: &[String],
+    stop: &Stop,
+) -> Result<(), ClusterError> {
     let console = work.join("format.log");
-    let mut command = launcher.command(&["-Xmx256m"], "kafka.tools.StorageTool", &work.join("storage-tool.log"));
-    command.args(["format", "-t", &cluster_id()?, "-c"]).arg(node.properties_file());
+    let mut command = launcher.command(flags, "kafka.tools.StorageTool", &work.join("storage-tool.log"));
+    command.args(["format", "-t", &cluster_id()?, "-c"]).arg(node.properties_file()).args(arguments);
     let failed = |reason| ClusterError::Format { reason, tail: tail(&console, 15) };
     run(command, &console, FORMAT_MAX, stop)?.map_err(failed)?;
     if !node.data().join("bootstrap.checkpoint").exists() {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Local,
     node::{NodeProcess, start_time_ticks},
+    security::SecureListener,
     topology::Role,
 };
 use crate::error::ClusterError;
@@ -37,6 +38,9 @@ pub struct State {
     pub started_at_unix_s: u64,
     /// Its nodes.
     pub nodes: Vec<NodeState>,
+    /// Its listeners with TLS or SASL, if it has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secure_listeners: Vec<SecureListener>,
 }
 
 /// A node of a kept cluster.
@@ -64,6 +68,12 @@ impl NodeState {
 }
 
 impl State {
+    /// Each `host:port` that clients may use, whatever is spoken there.
+    pub fn all_servers(&self) -> impl Iterator<Item = &str> {
+        let secure = self.secure_listeners.iter().map(|listener| &listener.bootstrap_servers);
+        std::iter::once(&self.bootstrap_servers).chain(secure).flat_map(|servers| servers.split(','))
+    }
+
     pub(super) fn of(local: &Local) -> Self {
         let node = |process: &NodeProcess| NodeState {
             id: process.node.id,
@@ -83,6 +93,7 @@ impl State {
             settings: local.settings.name().to_owned(),
             started_at_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
             nodes: local.nodes.iter().map(node).collect(),
+            secure_listeners: local.secure_listeners.clone(),
         }
     }
 
@@ -117,7 +128,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::*;
+    use super::{super::security::Protocol, *};
 
     fn state(pid: u32, start_time_ticks: u64) -> State {
         State {
@@ -135,6 +146,11 @@ mod tests {
                 pid,
                 start_time_ticks,
                 log: "/k/broker-1/server.log".into(),
+            }],
+            secure_listeners: vec![SecureListener {
+                protocol: Protocol::SaslSsl,
+                bootstrap_servers: "127.0.0.1:19093".to_owned(),
+                client_properties: "/k/security/sasl_ssl.properties".into(),
             }],
         }
     }

@@ -1,13 +1,17 @@
 //! Three brokers and a dedicated controller on loopback: who is who, and each node's `server.properties`.
 //!
-//! Clients use EXTERNAL, brokers among themselves INTERNAL, so that a proxy can stand before the clients alone.
+//! Clients use EXTERNAL, brokers among themselves INTERNAL, so that a proxy can stand before the clients alone. Secure
+//! listeners ([`super::security`]) come on top.
 
 use std::{
     fmt::{self, Write as _},
     path::{Path, PathBuf},
 };
 
-use super::settings::Settings;
+use super::{
+    security::{Protocol, Security},
+    settings::Settings,
+};
 use crate::error::ClusterError;
 
 /// Ids of the brokers.
@@ -16,11 +20,15 @@ pub const BROKER_IDS: [i32; 3] = [1, 2, 3];
 pub const CONTROLLER_ID: i32 = 100;
 /// Ports that a cluster needs: two per broker, one for the controller.
 pub(super) const PORTS: usize = BROKER_IDS.len() * 2 + 1;
+/// Ports that secure listeners need on top.
+pub(super) const SECURE_PORTS: usize = BROKER_IDS.len() * Protocol::ALL.len();
+
+const PROTOCOL_MAP: &str = "listener.security.protocol.map";
 
 /// Server properties that are the same on all nodes and follow from the topology.
 pub const LISTENER_PROPERTIES: [(&str, &str); 3] = [
     ("controller.listener.names", "CONTROLLER"),
-    ("listener.security.protocol.map", "CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,EXTERNAL:PLAINTEXT"),
+    (PROTOCOL_MAP, "CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,EXTERNAL:PLAINTEXT"),
     ("inter.broker.listener.name", "INTERNAL"),
 ];
 
@@ -56,6 +64,8 @@ pub(super) struct Node {
     pub(super) port: u16,
     /// The port that other brokers use; absent on the controller.
     pub(super) internal_port: Option<u16>,
+    /// The ports of its secure listeners, in the order of [`Protocol::ALL`]; none where there are none.
+    pub(super) secure_ports: Vec<u16>,
     /// Its folder.
     pub(super) folder: PathBuf,
     /// Where its data goes, unless into its folder.
@@ -99,6 +109,7 @@ impl Topology {
             role: Role::Controller,
             port: inner[BROKER_IDS.len()],
             internal_port: None,
+            secure_ports: Vec::new(),
             folder: folder.join(format!("controller-{CONTROLLER_ID}")),
             disk: None,
         };
@@ -107,6 +118,7 @@ impl Topology {
             role: Role::Broker,
             port,
             internal_port: Some(internal),
+            secure_ports: Vec::new(),
             folder: folder.join(format!("broker-{id}")),
             disk: None,
         });
@@ -121,6 +133,16 @@ impl Topology {
         self
     }
 
+    /// Adds secure listeners on these ports, [`SECURE_PORTS`] of them.
+    #[must_use]
+    pub(super) fn with_secure_ports(mut self, ports: &[u16]) -> Self {
+        let brokers = self.nodes.iter_mut().filter(|node| node.role == Role::Broker);
+        for (broker, ports) in brokers.zip(ports.chunks(Protocol::ALL.len())) {
+            broker.secure_ports = ports.to_vec();
+        }
+        self
+    }
+
     pub(super) fn brokers(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|node| node.role == Role::Broker)
     }
@@ -131,17 +153,26 @@ impl Topology {
     }
 
     /// The text of a node's `server.properties`. Later lines win, so `overrides` come last.
-    pub(super) fn properties(&self, node: &Node, settings: Settings, overrides: &[(String, String)]) -> String {
+    pub(super) fn properties(
+        &self,
+        node: &Node,
+        settings: Settings,
+        security: Option<&Security>,
+        overrides: &[(String, String)],
+    ) -> String {
         let mut lines: Vec<(&str, String)> = vec![
             ("process.roles", node.role.to_string()),
             ("node.id", node.id.to_string()),
             ("controller.quorum.voters", self.voters()),
             ("log.dirs", node.data().display().to_string()),
         ];
-        let listeners = match node.internal_port {
+        let mut listeners = match node.internal_port {
             Some(internal) => format!("INTERNAL://127.0.0.1:{internal},EXTERNAL://127.0.0.1:{}", node.port),
             None => format!("CONTROLLER://127.0.0.1:{}", node.port),
         };
+        for (protocol, port) in Protocol::ALL.iter().zip(&node.secure_ports) {
+            write!(listeners, ",{}://127.0.0.1:{port}", protocol.name()).expect("writing to a String never fails");
+        }
         if node.role == Role::Broker {
             lines.push(("advertised.listeners", listeners.clone()));
         }
@@ -153,7 +184,14 @@ impl Topology {
                 .filter(|(name, _)| node.role == Role::Broker || *name != "inter.broker.listener.name")
                 .map(|(name, value)| (name, value.to_owned())),
         );
-        lines.extend(overrides.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        let secure = match security {
+            Some(security) if node.role == Role::Broker => security.server_properties(),
+            _ => Vec::new(),
+        };
+        if !secure.is_empty() {
+            lines.push((PROTOCOL_MAP, protocols_with_secure_ones()));
+        }
+        lines.extend(secure.iter().chain(overrides).map(|(name, value)| (name.as_str(), value.clone())));
 
         let mut text = String::new();
         for (name, value) in lines {
@@ -167,6 +205,14 @@ impl Topology {
         let voters = self.nodes.iter().filter(|node| node.role == Role::Controller);
         voters.map(|node| format!("{}@127.0.0.1:{}", node.id, node.port)).collect::<Vec<_>>().join(",")
     }
+}
+
+/// The protocols of all listeners; a secure one bears the name of what it speaks.
+fn protocols_with_secure_ones() -> String {
+    let plain =
+        LISTENER_PROPERTIES.iter().find(|(name, _)| *name == PROTOCOL_MAP).map_or("", |(_, protocols)| protocols);
+    let secure = Protocol::ALL.iter().map(|protocol| format!(",{0}:{0}", protocol.name()));
+    std::iter::once(plain.to_owned()).chain(secure).collect()
 }
 
 /// Refuses overrides of what the topology itself sets.
