@@ -17,9 +17,10 @@ pub enum Class {
     AbsentWhenClosed,
     /// Acknowledged, absent, and the log start has moved past the start of the run: retention may have removed it.
     Expired,
-    /// The same message with the same attempt at two offsets: the client retried.
+    /// The same message with the same attempt at two offsets: the client retried, as far as headers tell. See
+    /// [`Cause`].
     DuplicateRetry,
-    /// The same message with different attempts at two offsets: the application sent it again.
+    /// The same message with different attempts at two offsets: the application sent it again. See [`Cause`].
     DuplicateResend,
     /// Arrived after a higher sequence of its stream (first occurrences only, resends apart).
     Reordered,
@@ -46,6 +47,9 @@ pub enum Class {
     InconsistentOffset,
     /// A reader's position went back without a rebalance.
     NonMonotonicRead,
+    /// An offset of an uncompacted log, above its start, at which there is neither a record nor a transaction marker
+    /// (counted in offsets).
+    OffsetGap,
     /// In the log, never processed, committed past.
     ConsumerSkip,
     /// One offset processed more than once per group.
@@ -56,7 +60,7 @@ pub enum Class {
 
 impl Class {
     /// All classes, in the order in which a verdict lists them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Lost,
         Self::AbsentWhenClosed,
         Self::Expired,
@@ -74,6 +78,7 @@ impl Class {
         Self::ZombieWrite,
         Self::InconsistentOffset,
         Self::NonMonotonicRead,
+        Self::OffsetGap,
         Self::ConsumerSkip,
         Self::Redelivered,
         Self::GroupOffsetMismatch,
@@ -85,7 +90,7 @@ impl Class {
             Self::Lost => "lost",
             Self::AbsentWhenClosed => "absent when closed",
             Self::Expired => "expired",
-            Self::DuplicateRetry => "duplicate (client retry)",
+            Self::DuplicateRetry => "duplicate (same attempt)",
             Self::DuplicateResend => "duplicate (resend)",
             Self::Reordered => "reordered",
             Self::FailedVisible => "failed but in the log",
@@ -99,9 +104,75 @@ impl Class {
             Self::ZombieWrite => "zombie write",
             Self::InconsistentOffset => "inconsistent offset",
             Self::NonMonotonicRead => "non-monotonic read",
+            Self::OffsetGap => "offset gap",
             Self::ConsumerSkip => "consumer skip",
             Self::Redelivered => "redelivered",
             Self::GroupOffsetMismatch => "group offset mismatch",
+        }
+    }
+}
+
+/// Why a message is in the log once more.
+///
+/// A copy is compared with those before it in the log. Sequences are those of record batches (KIP-98): a producer's
+/// per partition, modulo 2^31; incarnation and attempt are of the record's header. The first rule that fits tells:
+///
+/// | of the copies before it | cause |
+/// |---|---|
+/// | one has its producer id, epoch and sequence | broker fault |
+/// | none has its incarnation | restart |
+/// | none of that incarnation has its attempt | resend |
+/// | of those, one has its producer id and epoch, so another sequence | resend |
+/// | of those, one has another producer id or epoch | new session |
+/// | of those, one was written without a producer id, and so was it | client retry |
+/// | otherwise: the reader is not shown producer ids, or only one of the two has one | unexplained |
+///
+/// A restart of a producer with a `transactional.id` keeps its producer id and takes the next epoch; without, it gets
+/// a new id. A client may change either without a restart, which the incarnation tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// One producer id, epoch and sequence at two offsets: the broker's deduplication failed.
+    BrokerFault,
+    /// Another incarnation of the producer sent it.
+    Restart,
+    /// The application gave it to its producer again.
+    Resend,
+    /// The client began a new session in the life of its producer (another producer id or epoch) and sent again what it
+    /// still held.
+    NewSession,
+    /// The client sent a request again; without a producer id no broker can tell.
+    ClientRetry,
+    /// Nothing that was seen tells why.
+    Unexplained,
+}
+
+impl Cause {
+    /// All causes, in the order in which they are told.
+    pub const ALL: [Self; 6] =
+        [Self::BrokerFault, Self::Restart, Self::Resend, Self::NewSession, Self::ClientRetry, Self::Unexplained];
+
+    /// The cause in a few words, as printed.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::BrokerFault => "broker fault",
+            Self::Restart => "restart",
+            Self::Resend => "resend",
+            Self::NewSession => "new session",
+            Self::ClientRetry => "client retry",
+            Self::Unexplained => "unexplained",
+        }
+    }
+
+    /// What tells that it is this cause.
+    pub const fn evidence(self) -> &'static str {
+        match self {
+            Self::BrokerFault => "one producer id, epoch and sequence is stored at two offsets",
+            Self::Restart => "another incarnation of the producer sent it",
+            Self::Resend => "its producer was given it again: another attempt, or another sequence of one session",
+            Self::NewSession => "another producer id or epoch in one life of the producer",
+            Self::ClientRetry => "one attempt, and no producer id by which a broker could tell",
+            Self::Unexplained => "nothing that was seen tells why",
         }
     }
 }

@@ -32,11 +32,11 @@ pub(crate) fn append_words<const N: usize>(checksum: u32, words: [u64; N], last:
     if let Some(checksum) = instruction::append_words(checksum, words, last) {
         return checksum;
     }
-    append_words_anywhere(checksum, &words, last)
+    append_words_anywhere(checksum, words, last)
 }
 
 #[inline(never)]
-fn append_words_anywhere(checksum: u32, words: &[u64], last: u32) -> u32 {
+fn append_words_anywhere<const N: usize>(checksum: u32, words: [u64; N], last: u32) -> u32 {
     let checksum = words.iter().fold(checksum, |checksum, word| crc32c::crc32c_append(checksum, &word.to_le_bytes()));
     crc32c::crc32c_append(checksum, &last.to_le_bytes())
 }
@@ -141,7 +141,7 @@ mod tests {
             let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).chain(last.to_le_bytes()).collect();
             let expected = crc32c::crc32c_append(checksum, &bytes);
             prop_assert_eq!(append_words(checksum, words, last), expected);
-            prop_assert_eq!(append_words_anywhere(checksum, &words, last), expected);
+            prop_assert_eq!(append_words_anywhere(checksum, words, last), expected);
         }
 
         #[test]

@@ -6,9 +6,9 @@
 use schemars::{Schema, schema_for};
 
 use crate::{
-    load_spec::LoadSpec, manifest::Manifest, peers::PeersResult, profile::Profile, report::load::LoadReport,
-    report::seal::SealReport, report::timeline::Timeline, report::verify::VerifyReport, result::RunResult,
-    scenario::Scenario,
+    load_spec::LoadSpec, log::LogLine, manifest::Manifest, peers::PeersResult, profile::Profile,
+    report::load::LoadReport, report::seal::SealReport, report::timeline::Timeline, report::verify::VerifyReport,
+    result::RunResult, scenario::Scenario,
 };
 
 /// Every contract with its JSON Schema, by name.
@@ -22,6 +22,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("seal", schema_for!(SealReport)),
         ("timeline", schema_for!(Timeline)),
         ("verify", schema_for!(VerifyReport)),
+        ("log", schema_for!(LogLine)),
         ("result", schema_for!(RunResult)),
         ("peers", schema_for!(PeersResult)),
     ]

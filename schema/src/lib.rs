@@ -19,6 +19,7 @@
 //! | [`load_spec`] | one producer run, as `ackmark load` takes it |
 //! | [`manifest`] | who wrote a ledger and what its streams mean |
 //! | [`report`] | what load, seal and verify found |
+//! | [`log`] | what `ackmark log` prints, a line each |
 //! | [`latency`] | percentiles with their intervals |
 //! | [`result`] | one whole run, with verdicts |
 //! | [`peers`] | other tools beside ackmark on the same work |
@@ -36,6 +37,7 @@ mod checksum;
 pub mod export;
 pub mod latency;
 pub mod load_spec;
+pub mod log;
 pub mod manifest;
 pub mod peers;
 pub mod profile;

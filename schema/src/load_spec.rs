@@ -15,6 +15,9 @@ use crate::{
 
 contract!(LoadSpec, "ackmark-load-spec/1");
 
+/// File name, in a load folder, of the spec that the load was given, without its secrets.
+pub const SPEC_FILE: &str = "spec.json";
+
 /// One producer run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -8,9 +8,14 @@
 //!   manifest.json              this
 //!   p<producer>-i<incarnation>.ledger   message states
 //!   p<producer>-i<incarnation>.txnlog   transactions
-//!   load.json  timeline.json  latency.hlog
+//!   spec.json                  what was asked for: what a next incarnation goes on with
+//!   load.json  timeline.json  latency.hlog                of the last incarnation
+//!   load-i<incarnation>.json  timeline-i…  latency-i…     of those before it, as far as they came to report
 //!   seal.json  verify.json
 //! ```
+//!
+//! A load whose process died, or that ended, may be continued by a new incarnation, which adds its ledgers and
+//! then itself to the manifest.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -54,8 +59,37 @@ pub struct Manifest {
     pub topics: Vec<TopicStart>,
     /// Producers with their streams.
     pub producers: Vec<ProducerEntry>,
+    /// How later incarnations continued the run, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumed: Vec<Resumed>,
     /// Whether the brokers are librdkafka's mock.
     pub simulated: bool,
+}
+
+/// How an incarnation continued a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resumed {
+    /// The incarnation, from 1.
+    pub incarnation: u32,
+    /// When it began.
+    #[schemars(with = "String")]
+    pub started: Timestamp,
+    /// What it was to send again.
+    pub resends: Resends,
+}
+
+/// What an incarnation sends again of what those before it left undecided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resends {
+    /// All that may or may not be in the log, or in a transaction that may or may not be committed: at least once,
+    /// so some may be there twice.
+    Indeterminate,
+    /// Only what was in a transaction that never asked to commit, so that no application can see it twice.
+    Uncommitted,
+    /// Nothing: at most once.
+    None,
 }
 
 /// A topic at the start of a load.
@@ -64,6 +98,9 @@ pub struct Manifest {
 pub struct TopicStart {
     /// Its name.
     pub name: String,
+    /// Its own id, by which a topic that was created again under its name is told; absent where brokers tell none.
+    #[serde(default)]
+    pub id: Option<String>,
     /// High watermark of each partition, by partition number: where a scan begins.
     pub start_offsets: Vec<i64>,
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     anomaly::Class,
     text::{self, TextError},
-    units::{Count, Span},
+    units::{Bytes, Count, Span},
 };
 
 /// A delivery setting.
@@ -27,12 +27,40 @@ pub struct Profile {
     pub use_when: String,
     /// librdkafka properties; all that is not named keeps the scenario's value or librdkafka's default.
     pub properties: IndexMap<String, String>,
+    /// What the setting is measured with where a scenario and the command line say nothing else.
+    #[serde(default, skip_serializing_if = "Tuning::is_default")]
+    pub tuning: Tuning,
     /// How messages are grouped in transactions; without it there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transactions: Option<Transactions>,
     /// Classes that must not occur, beyond those that follow from the properties.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub must_not: Vec<Class>,
+}
+
+/// How much is under way and in what batches: no part of the setting, but chosen for it by measurement. Weaker than a
+/// scenario's values and the command line's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Tuning {
+    /// Most messages that one producer has outstanding. Default 500k.
+    pub outstanding: Count,
+    /// Most bytes that one producer has outstanding. Default 512MiB.
+    pub outstanding_bytes: Bytes,
+    /// librdkafka properties, for example `linger.ms`.
+    pub properties: IndexMap<String, String>,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { outstanding: Count(500_000), outstanding_bytes: Bytes(512 << 20), properties: IndexMap::new() }
+    }
+}
+
+impl Tuning {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How messages are grouped in transactions: whichever bound is reached first ends one.
@@ -88,9 +116,21 @@ impl Profile {
             return Err(format!("profile name \"{}\": use 1 to 40 lower-case letters, digits and dashes", self.name));
         }
         for name in ["transactional.id", "bootstrap.servers", "metadata.broker.list"] {
-            if self.properties.contains_key(name) {
+            if self.properties.contains_key(name) || self.tuning.properties.contains_key(name) {
                 return Err(format!("profile {}: `{name}` is set by each run; take it out of [properties]", self.name));
             }
+        }
+        if let Some(name) = self.tuning.properties.keys().find(|name| self.properties.contains_key(*name)) {
+            return Err(format!(
+                "profile {}: `{name}` stands in [properties] and in [tuning.properties]; keep one of them",
+                self.name
+            ));
+        }
+        if self.tuning.outstanding.0 == 0 || self.tuning.outstanding_bytes.0 == 0 {
+            return Err(format!(
+                "profile {}: tuning.outstanding and tuning.outstanding-bytes must be above zero",
+                self.name
+            ));
         }
         match self.transactions {
             Some(Transactions { duration: None, messages: None }) => Err(format!(
@@ -128,6 +168,9 @@ mod tests {
         assert!(refused(&format!("{base}\"transactional.id\" = \"t\"")).contains("set by each run"));
         assert!(refused(&format!("{base}[transactions]\n")).contains("duration"));
         assert!(refused(&format!("{base}[transactions]\nmessages = 0")).contains("at least 1"));
+        let twice = format!("{base}\"linger.ms\" = \"1\"\n[tuning.properties]\n\"linger.ms\" = \"2\"\n");
+        assert!(refused(&twice).contains("keep one of them"));
+        assert!(refused(&format!("{base}[tuning]\noutstanding = 0\n")).contains("above zero"));
         assert!(refused(&format!("{base}[transaction]\n")).contains("did you mean `transactions`"));
     }
 }

@@ -36,6 +36,9 @@ pub const HEADER_WITH_SOURCE_LEN: usize = 64;
 /// The stream of a seal's sentinel: no producer's.
 pub const SENTINEL_STREAM: u32 = u32::MAX;
 
+/// Where the checksum is stored, little-endian.
+pub const CHECKSUM: std::ops::Range<usize> = 44..HEADER_LEN;
+
 /// Magic and version.
 const FRONT: u32 = u32::from_le_bytes(*b"AKM\x01");
 

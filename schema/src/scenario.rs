@@ -172,10 +172,12 @@ pub struct Topic {
 pub struct Producer {
     /// Producers of a trial, each with its own send and delivery thread. Default 1.
     pub count: u32,
-    /// Most messages that one producer has outstanding. Default 500k.
-    pub outstanding: Count,
-    /// Most bytes that one producer has outstanding. Default 512MiB.
-    pub outstanding_bytes: Bytes,
+    /// Most messages that one producer has outstanding. Default: the profile's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outstanding: Option<Count>,
+    /// Most bytes that one producer has outstanding. Default: the profile's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outstanding_bytes: Option<Bytes>,
     /// librdkafka properties for all profiles; a profile's own win.
     pub properties: IndexMap<String, String>,
 }
@@ -284,7 +286,7 @@ impl Default for Topic {
 
 impl Default for Producer {
     fn default() -> Self {
-        Self { count: 1, outstanding: Count(500_000), outstanding_bytes: Bytes(512 << 20), properties: IndexMap::new() }
+        Self { count: 1, outstanding: None, outstanding_bytes: None, properties: IndexMap::new() }
     }
 }
 
@@ -420,7 +422,7 @@ impl Scenario {
         self.message.check(self.verify.enabled)?;
         self.check_topic()?;
         within("producer.count", self.producer.count, 1, PRODUCERS_MAX)?;
-        if self.producer.outstanding.0 == 0 || self.producer.outstanding_bytes.0 == 0 {
+        if self.producer.outstanding == Some(Count(0)) || self.producer.outstanding_bytes == Some(Bytes(0)) {
             return Err("producer.outstanding and producer.outstanding-bytes must be above zero".into());
         }
         for name in ["bootstrap.servers", "metadata.broker.list", "transactional.id"] {

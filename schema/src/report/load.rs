@@ -31,6 +31,9 @@ pub struct LoadReport {
     pub schema: SchemaId<LoadReport>,
     /// What was asked for, secrets redacted.
     pub spec: LoadSpec,
+    /// Which life of the run's producers it was, from 0.
+    #[serde(default)]
+    pub incarnation: u32,
     /// Properties in effect, read back from librdkafka; secrets redacted.
     pub properties: Vec<Property>,
     /// What follows from them and from the topic.
@@ -46,6 +49,9 @@ pub struct LoadReport {
     pub started: Timestamp,
     /// All messages, warm-up included: these are the ones that the verifier accounts for.
     pub total: Counts,
+    /// Those of them that earlier incarnations had sent and that were sent again. They are not measured.
+    #[serde(default)]
+    pub resent: Counts,
     /// The measured part.
     pub measured: Measured,
     /// Latency from the intended send time to the delivery report (open loop only).
@@ -230,4 +236,17 @@ pub struct Generator {
     pub steal_share: Option<f64>,
     /// Involuntary context switches while measured.
     pub involuntary_switches: u64,
+}
+
+/// From here on, microseconds, a generator's own lateness at the 99th percentile is told as a schedule that was not
+/// kept: several times what an idle processor's timer costs.
+const LATE_US: u64 = 1_000;
+
+impl Generator {
+    /// How late one message in a hundred was sent by the generator's own doing, microseconds, where that is so much
+    /// that the schedule was not kept; `None` where it was, and where nothing was scheduled.
+    pub fn late_us(&self) -> Option<u64> {
+        let lag = self.schedule_lag.as_ref()?;
+        lag.at(99.0)?.value_us.filter(|lag_us| *lag_us > LATE_US)
+    }
 }

@@ -8,6 +8,12 @@ pub mod verify;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The name of a report of an incarnation that another one followed: `load-i0.json` for `load.json`.
+pub fn of_incarnation(file: &str, incarnation: u32) -> String {
+    let (name, kind) = file.split_once('.').unwrap_or((file, "json"));
+    format!("{name}-i{incarnation}.{kind}")
+}
+
 /// CPU time of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

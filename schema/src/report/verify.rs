@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CpuTime, load::Provocations, seal::SealState};
 use crate::{
-    anomaly::Class,
+    anomaly::{Cause, Class},
     latency::LatencySummary,
     promise::Ruling,
     version::{SchemaId, contract},
@@ -39,6 +39,8 @@ pub struct VerifyReport {
     pub simulated: bool,
     /// What the ledger says, summed over streams.
     pub ledger: LedgerCounts,
+    /// Who read the log.
+    pub readers: Readers,
     /// Each reading of the log.
     pub scans: Vec<Scan>,
     /// One finding per class.
@@ -67,6 +69,9 @@ pub struct LedgerCounts {
     pub failed: u64,
     /// Indeterminate, open ones included.
     pub indeterminate: u64,
+    /// How often a later incarnation sent one of them again.
+    #[serde(default)]
+    pub resent: u64,
     /// Transactions known committed.
     pub committed_transactions: u64,
     /// Transactions known aborted, or dead before a commit was asked for.
@@ -95,13 +100,56 @@ impl Isolation {
     }
 }
 
+/// Who reads a log at rest. A load is followed live by the consumer in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReaderChoice {
+    /// The log reader reads the whole log, the consumer what `read_committed` shows of transactions; where the log
+    /// reader does not speak what the cluster needs, the consumer reads both.
+    #[default]
+    Auto,
+    /// The log reader alone: what `read_committed` shows follows from the transaction markers.
+    Log,
+    /// The consumer alone: no producer ids, no markers.
+    Consumer,
+    /// Both, and they are compared.
+    Both,
+}
+
+/// Who read the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Readers {
+    /// What was asked for.
+    pub choice: ReaderChoice,
+    /// Why the consumer read what the log reader was to read, where it did.
+    pub fallback: Option<String>,
+    /// What became of comparing them, where both were asked for.
+    pub comparison: Option<ReaderComparison>,
+}
+
+/// Two readers of one log compared: records, and per partition a digest of offsets and checksums.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReaderComparison {
+    /// Records that each was shown, strangers' included, summed over partitions and isolation levels.
+    pub records: u64,
+    /// Partitions that were compared, summed over isolation levels.
+    pub partitions: u32,
+    /// Where they differ first, if they do: then nothing is judged.
+    pub difference: Option<String>,
+    /// Why not all could be compared, if so: a scan that did not come to its end.
+    pub incomplete_reason: Option<String>,
+}
+
 /// One reading of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scan {
     /// What it was shown.
     pub isolation: Isolation,
-    /// Who read, for example `librdkafka-consumer`.
+    /// Who read: `librdkafka-consumer`, `log-reader`, or `log-reader-markers` for what `read_committed` shows by the
+    /// markers that the log reader saw in the same reading.
     pub reader: String,
     /// Whether it followed the load live.
     pub live: bool,
@@ -117,12 +165,29 @@ pub struct Scan {
     pub strangers: u64,
     /// Value bytes read.
     pub value_bytes: u64,
+    /// What only the log reader is shown.
+    pub log: Option<LogFacts>,
     /// How long it read.
     pub duration_s: f64,
     /// `messages / duration_s`; no figure of merit for a live scan.
     pub messages_per_s: f64,
     /// From the intended send time to the reader (live scans of open loops only; without the warm-up).
     pub latency_end_to_end: Option<LatencySummary>,
+}
+
+/// What a log shows beside its records, in the part that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogFacts {
+    /// Record batches, those of markers apart.
+    pub batches: u64,
+    /// Markers of committed transactions, one per transaction and partition.
+    pub commit_markers: u64,
+    /// Markers of aborted transactions, one per transaction and partition.
+    pub abort_markers: u64,
+    /// How often the leader epoch rose from one batch to the next, summed over partitions: each is at least one
+    /// election.
+    pub leader_epoch_changes: u64,
 }
 
 /// What was found of one class.
@@ -139,8 +204,20 @@ pub struct Finding {
     pub ruling_reason: String,
     /// The outcome.
     pub verdict: Verdict,
+    /// Why they occurred, for duplicates: each cause that was seen, with its count.
+    pub causes: Vec<CauseCount>,
     /// A few of them, lowest offsets first.
     pub examples: Vec<Example>,
+}
+
+/// How many occurrences have one cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CauseCount {
+    /// The cause.
+    pub cause: Cause,
+    /// How many.
+    pub count: u64,
 }
 
 /// A count, or that there is none.
@@ -206,4 +283,52 @@ pub struct Example {
     pub run_length: u64,
     /// Offset where it is (or, for a duplicate, its second copy); absent where nothing is in the log.
     pub offset: Option<i64>,
+    /// Why it is there again, for a duplicate.
+    pub cause: Option<Cause>,
+    /// The command that shows what the log has of it: all copies of the messages, or what stands at the offsets and
+    /// beside them.
+    pub command: String,
+}
+
+impl Example {
+    /// The command that shows it, in a cluster with these brokers.
+    pub fn command_on(&self, bootstrap_servers: &str) -> String {
+        let range = |first: u64, behind: u64| format!("{first}..{behind}");
+        let what = match (self.stream, self.sequence, self.offset) {
+            (Some(stream), Some(first), _) => {
+                format!("--stream {stream} --sequence {}", range(first, first.saturating_add(self.run_length.max(1))))
+            }
+            (_, _, Some(offset)) => {
+                let offset = offset.max(0).cast_unsigned();
+                let behind = offset.saturating_add(self.run_length.max(1)).saturating_add(1);
+                format!("--offset {}", range(offset.saturating_sub(1), behind))
+            }
+            _ => "--batches".to_owned(),
+        };
+        format!("ackmark log {} --partition {} {what} -b {bootstrap_servers}", self.topic, self.partition)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_example_names_the_command_that_shows_it() {
+        let lost = Example {
+            topic: "t1".into(),
+            partition: 3,
+            stream: Some(9),
+            sequence: Some(40),
+            run_length: 2,
+            offset: None,
+            cause: None,
+            command: String::new(),
+        };
+        assert_eq!(lost.command_on("a:1"), "ackmark log t1 --partition 3 --stream 9 --sequence 40..42 -b a:1");
+        let gap = Example { stream: None, sequence: None, offset: Some(77), run_length: 3, ..lost };
+        assert_eq!(gap.command_on("a:1"), "ackmark log t1 --partition 3 --offset 76..81 -b a:1");
+        let first = Example { offset: Some(0), run_length: 1, ..gap };
+        assert_eq!(first.command_on("a:1"), "ackmark log t1 --partition 3 --offset 0..2 -b a:1");
+    }
 }
