@@ -11,6 +11,9 @@
 //! - **Transactions** (`p<producer>-i<incarnation>.txnlog`): an append-only log, written ahead of what
 //!   it announces, one `write` per entry.
 //!
+//! An incarnation that continues a run begins behind what the ones before it reserved, and says in its own files
+//! what it sends again of theirs, which stand as they were left.
+//!
 //! Two threads write the states, with disjoint duties and without locks: [`SendLedger`] reserves,
 //! [`DeliveryLedger`] marks. [`TransactionLog`] belongs to the thread that sends.
 //! [`LedgerReader`] reads them back when all writers have ended.
@@ -27,6 +30,7 @@
 //! | [`transactions`] | the transaction log |
 //! | [`reader`] | both, read back |
 //! | [`marks`] | how far a run that is under way has come |
+//! | [`undecided`] | what a next incarnation may send again |
 //! | [`writers`] | whether the producers have ended |
 //! | [`error`] | what can go wrong |
 
@@ -38,12 +42,14 @@ pub mod marks;
 pub mod reader;
 pub mod states;
 pub mod transactions;
+pub mod undecided;
 pub mod writers;
 
 pub use error::LedgerError;
 pub use layout::{Identity, State, states_file, transactions_file};
 pub use marks::ReservedMarks;
-pub use reader::{Fate, LedgerReader, Member, StreamLedger, Transaction};
-pub use states::{DeliveryLedger, SendLedger, StreamStart, create};
+pub use reader::{Fate, LedgerReader, Member, Part, StreamLedger, Transaction};
+pub use states::{DeliveryLedger, Resend, SendLedger, StreamStart, create};
 pub use transactions::TransactionLog;
-pub use writers::refuse_writers;
+pub use undecided::Undecided;
+pub use writers::{Ended, refuse_writers};

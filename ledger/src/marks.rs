@@ -11,7 +11,7 @@ use ackmark_schema::manifest::Manifest;
 
 use crate::{
     error::LedgerError,
-    layout::{Identity, reserved_word, states_file},
+    layout::{Identity, mark_word, sequence_of, states_file},
     map::Mapping,
     reader::read_header,
 };
@@ -44,8 +44,8 @@ impl ReservedMarks {
                 let identity = Identity { run: manifest.run, producer: producer.producer, incarnation };
                 let (mapping, header) = read_header(&path, &file, length, identity)?;
                 let mapping = Arc::new(mapping);
-                for (slot, (stream, _, _)) in header.streams.into_iter().enumerate() {
-                    streams.entry(stream).or_default().push((Arc::clone(&mapping), reserved_word(slot)));
+                for (slot, span) in header.streams.iter().enumerate() {
+                    streams.entry(span.stream).or_default().push((Arc::clone(&mapping), mark_word(slot)));
                 }
             }
         }
@@ -56,6 +56,6 @@ impl ReservedMarks {
     /// ledger holds.
     pub fn reserved(&self, stream: u32) -> Option<u64> {
         let marks = self.streams.get(&stream)?;
-        marks.iter().map(|(mapping, word)| mapping.words()[*word].load(Ordering::Acquire)).max()
+        marks.iter().map(|(mapping, word)| sequence_of(mapping.words()[*word].load(Ordering::Acquire))).max()
     }
 }

@@ -1,7 +1,9 @@
 //! Ledgers, read back.
 //!
-//! A stream's ledger is a list of parts, one per incarnation that used it, in rising sequence: an
-//! incarnation continues where the one before it ended. Two that hold the same sequence are refused.
+//! A stream's ledger is a list of parts. Each incarnation that used it has one for its own sequences: it continues
+//! where the one before it ended, and two that hold the same sequence are refused. It has one more for each range
+//! that it sent again. So a sequence has one part per attempt, and what is known of a message follows from all of
+//! them: it is acknowledged if any attempt was, failed if all failed, else indeterminate.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,8 +21,9 @@ use ackmark_schema::{
 use crate::{
     error::LedgerError,
     layout::{
-        FixedHeader, Identity, MAGIC, PAGE_BYTES, PAGE_MESSAGES, PAGE_WORDS, Place, SEGMENT_BYTES, SEGMENT_PAGES,
-        State, VERSION, WORD_MESSAGES, decode_streams, directory_word, header_bytes, states_file, transactions_file,
+        FixedHeader, Identity, MAGIC, PAGE_BYTES, PAGE_MESSAGES, PAGE_WORDS, Place, SEGMENT_BYTES, SEGMENT_PAGES, Span,
+        State, VERSION, WORD_MESSAGES, decode_spans, directory_word, header_bytes, mark_word, states_file,
+        transactions_file,
     },
     map::{Mapping, Page},
     transactions::{self, Entry, Kind},
@@ -42,7 +45,7 @@ impl LedgerReader {
     pub fn open(folder: &Path, manifest: &Manifest) -> Result<Self, LedgerError> {
         let mut streams = BTreeMap::new();
         for stream in manifest.producers.iter().flat_map(|producer| &producer.streams) {
-            streams.insert(stream.stream, StreamLedger { stream: stream.stream, parts: Vec::new() });
+            streams.insert(stream.stream, StreamLedger { stream: stream.stream, own: Vec::new(), resent: Vec::new() });
         }
         let mut transactions = Vec::new();
         for producer in &manifest.producers {
@@ -90,6 +93,8 @@ impl LedgerReader {
                 State::Open | State::Indeterminate => counts.indeterminate += n,
             }
         }
+        let resent = self.streams.values().flat_map(|stream| &stream.resent);
+        counts.resent = resent.map(|part| part.reserved - part.first).sum();
         for transaction in &self.transactions {
             match transaction.fate {
                 Fate::Committed => counts.committed_transactions += 1,
@@ -106,13 +111,21 @@ impl LedgerReader {
 pub struct StreamLedger {
     /// The stream.
     pub stream: u32,
-    parts: Vec<Part>,
+    /// Each incarnation's own sequences, rising.
+    own: Vec<Part>,
+    /// What was sent again, by incarnation and sequence.
+    resent: Vec<Part>,
 }
 
 impl StreamLedger {
     /// The reserved sequences, as one range per incarnation, rising.
     pub fn reserved(&self) -> impl Iterator<Item = Range<u64>> {
-        self.parts.iter().map(Part::range)
+        self.own.iter().map(Part::range)
+    }
+
+    /// One past the last reserved sequence of any incarnation.
+    pub fn end(&self) -> u64 {
+        self.own.last().map_or(0, |part| part.reserved)
     }
 
     /// Whether a sequence was reserved.
@@ -120,57 +133,135 @@ impl StreamLedger {
         self.reserved().any(|range| range.contains(&sequence))
     }
 
-    /// The states of all reserved sequences as runs of equal state, rising. Whole words at a time.
-    pub fn runs(&self) -> impl Iterator<Item = (Range<u64>, State)> {
-        self.parts.iter().flat_map(|part| part.runs(part.range()))
+    /// Every part: what one incarnation knows of one attempt at a range of sequences.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.own.iter().chain(&self.resent)
     }
 
-    /// The states of the reserved ones among `sequences`.
+    /// What is known of all reserved sequences, as runs of equal state, rising. Whole words at a time.
+    pub fn runs(&self) -> impl Iterator<Item = (Range<u64>, State)> {
+        self.runs_within(0..u64::MAX)
+    }
+
+    /// What is known of the reserved ones among `sequences`.
     pub fn runs_within(&self, sequences: Range<u64>) -> impl Iterator<Item = (Range<u64>, State)> {
-        self.parts.iter().flat_map(move |part| {
-            let range = part.range();
-            part.runs(range.start.max(sequences.start)..range.end.min(sequences.end))
-        })
+        joined(Merged::new(self.parts().filter_map(|part| part.within(&sequences)).collect()))
     }
 
     fn add(&mut self, part: Part) -> Result<(), LedgerError> {
         if part.range().is_empty() {
             return Ok(());
         }
-        let at = self.parts.partition_point(|known| known.first < part.first);
-        let before = at.checked_sub(1).map(|at| &self.parts[at]);
+        if part.attempt > 0 {
+            self.resent.push(part);
+            return Ok(());
+        }
+        let at = self.own.partition_point(|known| known.first < part.first);
+        let before = at.checked_sub(1).map(|at| &self.own[at]);
         if before.is_some_and(|known| known.reserved > part.first) {
             return Err(LedgerError::Overlap { stream: self.stream, sequence: part.first });
         }
-        if let Some(next) = self.parts.get(at).filter(|next| next.first < part.reserved) {
+        if let Some(next) = self.own.get(at).filter(|next| next.first < part.reserved) {
             return Err(LedgerError::Overlap { stream: self.stream, sequence: next.first });
         }
-        self.parts.insert(at, part);
+        self.own.insert(at, part);
         Ok(())
     }
 }
 
-/// One incarnation's part of a stream; it has a page for each of its sequences.
-#[derive(Debug)]
-struct Part {
+/// What one incarnation knows of one attempt at a range of sequences.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The incarnation.
+    pub incarnation: u32,
+    /// The attempt in the messages' headers: 0 for the incarnation's own sequences.
+    pub attempt: u16,
     first: u64,
     reserved: u64,
+    /// A page for each of the sequences.
     pages: Vec<Page>,
 }
 
 impl Part {
-    fn range(&self) -> Range<u64> {
+    /// The sequences that were reserved.
+    pub fn range(&self) -> Range<u64> {
         self.first..self.reserved
+    }
+
+    /// The states of those among `sequences`, as runs of equal state, rising. Whole words at a time.
+    pub fn runs_within(&self, sequences: Range<u64>) -> impl Iterator<Item = (Range<u64>, State)> {
+        Runs { part: self, at: self.first.max(sequences.start), end: self.reserved.min(sequences.end) }
+    }
+
+    fn within(&self, sequences: &Range<u64>) -> Option<Runs<'_>> {
+        let (at, end) = (self.first.max(sequences.start), self.reserved.min(sequences.end));
+        (at < end).then_some(Runs { part: self, at, end })
     }
 
     fn word(&self, sequence: u64) -> u64 {
         let page = (sequence / PAGE_MESSAGES - self.first / PAGE_MESSAGES) as usize;
         self.pages[page].words()[(sequence % PAGE_MESSAGES / WORD_MESSAGES) as usize].load(Ordering::Relaxed)
     }
+}
 
-    fn runs(&self, range: Range<u64>) -> Runs<'_> {
-        Runs { part: self, at: range.start, end: range.end }
+/// Runs of what is known by all attempts together.
+struct Merged<'a> {
+    /// Parts that begin later, the next one last.
+    later: Vec<Runs<'a>>,
+    /// Parts at hand, each with the run that reaches beyond what was told.
+    active: Vec<(Range<u64>, State, Runs<'a>)>,
+    at: u64,
+}
+
+impl<'a> Merged<'a> {
+    fn new(mut parts: Vec<Runs<'a>>) -> Self {
+        parts.sort_by_key(|part| std::cmp::Reverse(part.at));
+        Self { later: parts, active: Vec::new(), at: 0 }
     }
+}
+
+impl Iterator for Merged<'_> {
+    type Item = (Range<u64>, State);
+
+    /// The next run in which no part's state changes; its neighbour may be of the same state.
+    fn next(&mut self) -> Option<Self::Item> {
+        let at = self.at;
+        self.active.retain_mut(|(run, state, rest)| {
+            if run.end <= at
+                && let Some(next) = rest.next()
+            {
+                (*run, *state) = next;
+            }
+            run.end > at
+        });
+        if self.active.is_empty() {
+            self.at = self.later.last()?.at;
+        }
+        while let Some(mut part) = self.later.pop_if(|part| part.at <= self.at) {
+            self.active.extend(part.next().map(|(run, state)| (run, state, part)));
+        }
+        let state = self.active.iter().map(|(_, state, _)| *state).reduce(State::or)?;
+        let ends = self.active.iter().map(|(run, ..)| run.end).chain(self.later.last().map(|part| part.at));
+        let range = self.at..ends.min()?;
+        self.at = range.end;
+        Some((range, state))
+    }
+}
+
+/// Joins neighbours of one state.
+fn joined(mut runs: impl Iterator<Item = (Range<u64>, State)>) -> impl Iterator<Item = (Range<u64>, State)> {
+    let mut ahead = runs.next();
+    std::iter::from_fn(move || {
+        let (mut range, state) = ahead.take()?;
+        for (next, found) in runs.by_ref() {
+            if next.start != range.end || found != state {
+                ahead = Some((next, found));
+                break;
+            }
+            range.end = next.end;
+        }
+        Some((range, state))
+    })
 }
 
 /// Runs of equal state.
@@ -213,7 +304,7 @@ fn open_states(path: &Path, expected: Identity) -> Result<Vec<(u32, Part)>, Ledg
     let (_, header) = read_header(path, &file, length, expected)?;
     let mapping = Arc::new(Mapping::readable(&file, (length / 8 * 8) as usize).map_err(failed("map"))?);
     let directory = read_directory(path, &mapping, length, &header)?;
-    let parts = header.streams.iter().enumerate().map(|(slot, &stream)| part(path, slot, stream, &directory));
+    let parts = (0..header.streams.len() + header.resends.len()).map(|span| header.part(path, span, &directory));
     parts.collect::<Result<_, _>>().map_err(|error| match partial_segment(length, &header) {
         // What is missing was in the part that is cut off.
         Some(expected) => LedgerError::Truncated { path: path.into(), length, expected },
@@ -224,8 +315,9 @@ fn open_states(path: &Path, expected: Identity) -> Result<Vec<(u32, Part)>, Ledg
 pub(crate) struct Header {
     identity: Identity,
     bytes: u64,
-    /// Id, first sequence and reserved mark of each slot.
-    pub(crate) streams: Vec<(u32, u64, u64)>,
+    /// By slot.
+    pub(crate) streams: Vec<Span>,
+    resends: Vec<Span>,
 }
 
 /// Maps and checks the header of a file of `length` bytes.
@@ -252,7 +344,7 @@ pub(crate) fn read_header(
     if fixed.version != VERSION {
         return Err(LedgerError::Version { path: path.into(), found: fixed.version, known: VERSION });
     }
-    let bytes = header_bytes(fixed.streams);
+    let bytes = header_bytes(fixed.spans());
     let mapping = map(bytes)?;
     let header = mapping.copy();
     if !fixed.sound(&header) {
@@ -264,8 +356,9 @@ pub(crate) fn read_header(
         found,
         expected,
     })?;
-    let streams = decode_streams(&header, fixed.streams).collect();
-    Ok((mapping, Header { identity: fixed.identity, bytes, streams }))
+    let mut streams: Vec<Span> = decode_spans(&header, fixed.spans()).collect();
+    let resends = streams.split_off(fixed.streams);
+    Ok((mapping, Header { identity: fixed.identity, bytes, streams, resends }))
 }
 
 /// The length that the file would have with its last segment whole, where that is cut off.
@@ -305,30 +398,28 @@ fn read_directory(path: &Path, mapping: &Arc<Mapping>, length: u64, header: &Hea
     Ok(directory)
 }
 
-fn part(
-    path: &Path,
-    slot: usize,
-    (stream, first, reserved): (u32, u64, u64),
-    directory: &Directory,
-) -> Result<(u32, Part), LedgerError> {
-    let bad = |what: String| corrupt(path, crate::layout::reserved_word(slot) as u64 * 8, what);
-    if reserved < first {
-        return Err(bad(format!("stream {stream}: reserved mark {reserved} is below its first sequence {first}")));
+impl Header {
+    /// The part of a span: a stream by slot, or a resend, counted on behind them.
+    fn part(&self, path: &Path, span: usize, directory: &Directory) -> Result<(u32, Part), LedgerError> {
+        let slots = self.streams.len();
+        let found = self.streams.get(span).unwrap_or_else(|| &self.resends[span - slots]);
+        let Span { stream, attempt, first, .. } = *found;
+        let bad = |what: String| corrupt(path, mark_word(span) as u64 * 8, format!("stream {stream}: {what}"));
+        let reserved = found.reserved().ok_or_else(|| bad("the reserved mark does not match its check".into()))?;
+        if reserved < first || attempt > 0 && reserved > found.end {
+            return Err(bad(format!("reserved mark {reserved} is outside of its sequences from {first}")));
+        }
+        let slot = self.streams.iter().position(|own| own.stream == stream);
+        let slot = slot.ok_or_else(|| bad("it is sent again and not among the streams".into()))? as u32;
+        let pages = if reserved == first { 0..0 } else { first / PAGE_MESSAGES..reserved.div_ceil(PAGE_MESSAGES) };
+        if pages.end - pages.start > directory.len() as u64 {
+            return Err(bad(format!("reserved mark {reserved} is beyond its pages")));
+        }
+        let missing = |page| bad(format!("page {page} below reserved mark {reserved} is missing"));
+        let pages = pages.map(|page| directory.get(&(slot, page)).cloned().ok_or_else(|| missing(page)));
+        let (incarnation, pages) = (self.identity.incarnation, pages.collect::<Result<_, _>>()?);
+        Ok((stream, Part { incarnation, attempt, first, reserved, pages }))
     }
-    let (first_page, end_page) = (first / PAGE_MESSAGES, reserved.div_ceil(PAGE_MESSAGES));
-    if reserved > first && end_page - first_page > directory.len() as u64 {
-        return Err(bad(format!("stream {stream}: reserved mark {reserved} is beyond its pages")));
-    }
-    let pages = if reserved == first { first_page..first_page } else { first_page..end_page };
-    let pages = pages
-        .map(|page| {
-            directory
-                .get(&(slot as u32, page))
-                .cloned()
-                .ok_or_else(|| bad(format!("stream {stream}: page {page} below reserved mark {reserved} is missing")))
-        })
-        .collect::<Result<_, _>>()?;
-    Ok((stream, Part { first, reserved, pages }))
 }
 
 fn corrupt(path: &Path, offset: u64, what: impl Into<String>) -> LedgerError {
@@ -357,6 +448,8 @@ pub struct Transaction {
     pub transaction: u32,
     /// What became of it.
     pub fate: Fate,
+    /// Whether its end was answered: its producer knew of it and went on.
+    pub ended: bool,
     /// When its commit was about to be asked for, nanoseconds since the Unix epoch.
     pub intent_commit_ns: Option<u64>,
     /// Its messages.
@@ -368,6 +461,8 @@ pub struct Transaction {
 pub struct Member {
     /// The stream.
     pub stream: u32,
+    /// The attempt in its messages' headers.
+    pub attempt: u16,
     /// Its sequences, reserved but never handed over ones included.
     pub sequences: Range<u64>,
 }
@@ -383,20 +478,23 @@ fn open_transactions(
     }
     let path = folder.join(transactions_file(identity.producer, identity.incarnation));
     let entries = transactions::read(&path, identity)?;
-    let reserved = parts.iter().map(|(stream, part)| (*stream, part.reserved)).collect();
-    replay(&entries, identity, &reserved)
+    replay(&entries, identity, parts)
         .map_err(|(index, what)| corrupt(&path, ((index + 1) * transactions::ENTRY_BYTES) as u64, what))
 }
 
 /// Turns entries into transactions. Errors carry the entry's index.
-fn replay(
-    entries: &[Entry],
-    identity: Identity,
-    reserved: &HashMap<u32, u64>,
-) -> Result<Vec<Transaction>, (usize, String)> {
+fn replay(entries: &[Entry], identity: Identity, parts: &[(u32, Part)]) -> Result<Vec<Transaction>, (usize, String)> {
+    let mut by_stream: HashMap<u32, Vec<&Part>> = HashMap::new();
+    for (stream, part) in parts {
+        by_stream.entry(*stream).or_default().push(part);
+    }
+    // In the order in which they were sent: what is sent again lies below a stream's own.
+    for parts in by_stream.values_mut() {
+        parts.sort_by_key(|part| part.first);
+    }
     let mut all: Vec<Transaction> = Vec::new();
-    // Where each stream's latest member is: (transaction, member).
-    let mut latest: HashMap<u32, (usize, usize)> = HashMap::new();
+    // Where each stream's latest member begins, and the transaction that it is in.
+    let mut latest: HashMap<u32, (u64, usize)> = HashMap::new();
     for (index, entry) in entries.iter().enumerate() {
         if entry.kind == Kind::Begin {
             all.push(Transaction {
@@ -404,6 +502,7 @@ fn replay(
                 incarnation: identity.incarnation,
                 transaction: entry.transaction,
                 fate: Fate::Aborted,
+                ended: false,
                 intent_commit_ns: None,
                 members: Vec::new(),
             });
@@ -417,31 +516,42 @@ fn replay(
                 current.fate = Fate::Indeterminate;
                 current.intent_commit_ns = Some(entry.value);
             }
-            Kind::Committed => current.fate = Fate::Committed,
+            Kind::Committed => (current.fate, current.ended) = (Fate::Committed, true),
             // A commit that was asked for may have happened: only a successful abort settles it.
             Kind::Begin | Kind::IntentAbort => {}
-            Kind::Aborted => current.fate = Fate::Aborted,
+            Kind::Aborted => (current.fate, current.ended) = (Fate::Aborted, true),
             Kind::Member => {
-                let end = *reserved
-                    .get(&entry.stream)
-                    .ok_or_else(|| (index, format!("stream {} is not this producer's", entry.stream)))?;
-                if entry.value > end {
-                    let what = format!("stream {}: member {} is beyond reserved mark {end}", entry.stream, entry.value);
-                    return Err((index, what));
+                let (stream, first) = (entry.stream, entry.value);
+                let parts = by_stream.get(&stream);
+                let parts = parts.ok_or_else(|| (index, format!("stream {stream} is not this producer's")))?;
+                let end = parts.last().map_or(0, |own| own.reserved);
+                if first > end {
+                    return Err((index, format!("stream {stream}: member {first} is beyond reserved mark {end}")));
                 }
-                current.members.push(Member { stream: entry.stream, sequences: entry.value..end });
-                let member = current.members.len() - 1;
-                if let Some((transaction, member)) = latest.insert(entry.stream, (position, member)) {
-                    let earlier = &mut all[transaction].members[member].sequences;
-                    if earlier.start > entry.value {
-                        return Err((index, format!("stream {}: members go back to {}", entry.stream, entry.value)));
+                if let Some((from, transaction)) = latest.insert(stream, (first, position)) {
+                    if from > first {
+                        return Err((index, format!("stream {stream}: members go back to {first}")));
                     }
-                    earlier.end = entry.value;
+                    all[transaction].members.extend(members(stream, parts, from..first));
                 }
             }
         }
     }
+    for (stream, (from, transaction)) in latest {
+        all[transaction].members.extend(members(stream, &by_stream[&stream], from..u64::MAX));
+    }
+    for transaction in &mut all {
+        transaction.members.sort_by_key(|m| (m.stream, m.sequences.start));
+    }
     Ok(all)
+}
+
+/// What of a stream's parts lies in a range.
+fn members(stream: u32, parts: &[&Part], range: Range<u64>) -> impl Iterator<Item = Member> {
+    parts.iter().filter_map(move |part| {
+        let Runs { at, end, .. } = part.within(&range)?;
+        Some(Member { stream, attempt: part.attempt, sequences: at..end })
+    })
 }
 
 const _: () = assert!(PAGE_BYTES == SEGMENT_PAGES * 16, "a directory page has one entry per state page");

@@ -86,6 +86,11 @@ impl TransactionLog {
         Ok(log)
     }
 
+    /// The last transaction that was begun; 0 before the first.
+    pub fn last(&self) -> u32 {
+        self.current
+    }
+
     /// A transaction begins; `transaction` is in its messages' headers.
     ///
     /// # Errors

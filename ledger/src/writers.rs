@@ -6,7 +6,7 @@
 
 use std::{
     fs::{File, TryLockError},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use ackmark_schema::manifest::Manifest;
@@ -19,22 +19,57 @@ use crate::{error::LedgerError, layout::states_file};
 /// [`LedgerError::BeingWritten`] names the first such producer; a ledger that is missing or cannot be
 /// locked.
 pub fn refuse_writers(folder: &Path, manifest: &Manifest) -> Result<(), LedgerError> {
-    for producer in &manifest.producers {
-        for &incarnation in &producer.incarnations {
-            let path = folder.join(states_file(producer.producer, incarnation));
-            let file = match File::open(&path) {
-                Ok(file) => file,
-                Err(source) => return Err(LedgerError::Io { path, doing: "open", source }),
-            };
-            match file.try_lock_shared() {
-                // Given back with the file.
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    return Err(LedgerError::BeingWritten { path, producer: producer.producer, incarnation });
-                }
-                Err(TryLockError::Error(source)) => return Err(LedgerError::Io { path, doing: "lock", source }),
-            }
+    // Each lock is given back with its file.
+    ledgers(folder, manifest).try_for_each(|ledger| ledger?.lock(File::try_lock_shared).map(drop))
+}
+
+/// The ledgers of producers that have ended, for as long as this lives: no other process that asks for them, or
+/// for their writers, gets them meanwhile.
+#[derive(Debug)]
+pub struct Ended {
+    _locked: Vec<File>,
+}
+
+impl Ended {
+    /// Takes the ledgers of a manifest.
+    ///
+    /// # Errors
+    /// As [`refuse_writers`], also where another process has taken them.
+    pub fn take(folder: &Path, manifest: &Manifest) -> Result<Self, LedgerError> {
+        let locked = ledgers(folder, manifest).map(|ledger| ledger?.lock(File::try_lock)).collect::<Result<_, _>>()?;
+        Ok(Self { _locked: locked })
+    }
+}
+
+/// A ledger of a manifest.
+struct Ledger {
+    file: File,
+    path: PathBuf,
+    producer: u32,
+    incarnation: u32,
+}
+
+fn ledgers(folder: &Path, manifest: &Manifest) -> impl Iterator<Item = Result<Ledger, LedgerError>> {
+    let names = manifest
+        .producers
+        .iter()
+        .flat_map(|producer| producer.incarnations.iter().map(|incarnation| (producer.producer, *incarnation)));
+    names.map(|(producer, incarnation)| {
+        let path = folder.join(states_file(producer, incarnation));
+        match File::open(&path) {
+            Ok(file) => Ok(Ledger { file, path, producer, incarnation }),
+            Err(source) => Err(LedgerError::Io { path, doing: "open", source }),
+        }
+    })
+}
+
+impl Ledger {
+    fn lock(self, how: impl FnOnce(&File) -> Result<(), TryLockError>) -> Result<File, LedgerError> {
+        let Self { file, path, producer, incarnation } = self;
+        match how(&file) {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(LedgerError::BeingWritten { path, producer, incarnation }),
+            Err(TryLockError::Error(source)) => Err(LedgerError::Io { path, doing: "lock", source }),
         }
     }
-    Ok(())
 }

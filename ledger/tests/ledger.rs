@@ -14,8 +14,8 @@ use std::{
 };
 
 use ackmark_ledger::{
-    Fate, Identity, LedgerError, LedgerReader, State, StreamStart, TransactionLog, create, refuse_writers, states_file,
-    transactions_file,
+    DeliveryLedger, Fate, Identity, LedgerError, LedgerReader, Resend, SendLedger, State, StreamStart, TransactionLog,
+    refuse_writers, states_file, transactions_file,
 };
 use proptest::prelude::*;
 use support::{RUN, manifest};
@@ -24,6 +24,15 @@ const IDENTITY: Identity = Identity { run: RUN, producer: 0, incarnation: 0 };
 
 fn starts(streams: &[(u32, u64)]) -> Vec<StreamStart> {
     streams.iter().map(|&(stream, first_sequence)| StreamStart { stream, first_sequence }).collect()
+}
+
+/// The ledger of a first life.
+fn create(
+    folder: &Path,
+    identity: Identity,
+    streams: &[StreamStart],
+) -> Result<(SendLedger, DeliveryLedger), LedgerError> {
+    ackmark_ledger::create(folder, identity, streams, &[])
 }
 
 fn read_states(folder: &Path, stream: u32) -> BTreeMap<u64, State> {
@@ -70,7 +79,7 @@ proptest! {
     #[test]
     fn damage_is_an_error_and_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..9000), magic in any::<bool>()) {
         let folder = tempfile::tempdir().unwrap();
-        let mut file = if magic { b"AKMLEDGR\x01\0\0\0".to_vec() } else { Vec::new() };
+        let mut file = if magic { b"AKMLEDGR\x02\0\0\0".to_vec() } else { Vec::new() };
         file.extend(bytes);
         fs::write(folder.path().join(states_file(0, 0)), &file).unwrap();
         prop_assert!(LedgerReader::open(folder.path(), &manifest(&[(&[3], &[0])], false)).is_err());
@@ -155,6 +164,143 @@ fn an_incarnation_continues_a_stream_and_an_overlap_is_refused() {
     assert!(matches!(error, LedgerError::Overlap { stream: 3, sequence: 19_999 }), "{error}");
 }
 
+/// What a second life sends again stands beside what the first one knew, message by message.
+#[derive(Debug, Clone)]
+struct Lives {
+    first: Vec<(u64, State)>,
+    /// Gap before it, length, how much of it was reserved, and what became of that.
+    resends: Vec<(u64, u64, u64, State)>,
+    own: (u64, State),
+}
+
+fn lives() -> impl Strategy<Value = Lives> {
+    let resend = (0u64..40_000, 1u64..30_000, any::<prop::sample::Index>(), state());
+    let resend = resend.prop_map(|(gap, n, reserved, state)| (gap, n, reserved.index(n as usize + 1) as u64, state));
+    let (first, resends) = (prop::collection::vec((1u64..40_000, state()), 1..6), prop::collection::vec(resend, 0..5));
+    (first, resends, (0u64..20_000, state())).prop_map(|(first, resends, own)| Lives { first, resends, own })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn two_lives_know_together_what_each_of_them_knows(lives in lives()) {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut send, mut delivery) = create(folder.path(), IDENTITY, &starts(&[(9, 0), (3, 0)])).unwrap();
+        for (n, state) in &lives.first {
+            let range = send.reserve(1, *n).unwrap();
+            delivery.mark(1, range.start, *n, *state).unwrap();
+        }
+        let end = send.reserved(1);
+        drop((send, delivery));
+        let mut model: Vec<Vec<State>> =
+            lives.first.iter().flat_map(|(n, state)| (0..*n).map(|_| vec![*state])).collect();
+
+        let (mut at, mut resends, mut fates) = (0, Vec::new(), Vec::new());
+        for (gap, n, reserved, state) in &lives.resends {
+            let sequences = (at + gap).min(end)..(at + gap + n).min(end);
+            at = sequences.end;
+            if !sequences.is_empty() {
+                fates.push(((*reserved).min(sequences.end - sequences.start), *state));
+                resends.push(Resend { slot: 1, sequences, attempt: 1 });
+            }
+        }
+        let second = Identity { incarnation: 1, ..IDENTITY };
+        let (mut send, mut delivery) =
+            ackmark_ledger::create(folder.path(), second, &starts(&[(9, 0), (3, end)]), &resends).unwrap();
+        for (resend, (reserved, state)) in resends.iter().zip(&fates) {
+            let first = resend.sequences.start;
+            prop_assert!(delivery.mark(1, first, 1, *state).is_err(), "it is not reserved yet");
+            while send.next_resend(1).is_some_and(|next| next.sequences.start < first) {
+                let left = send.next_resend(1).unwrap().sequences.clone();
+                send.resend(1, left.end - left.start).unwrap();
+            }
+            prop_assert_eq!(send.next_resend(1), Some(resend));
+            // In two steps, so that a range is cut.
+            for n in [*reserved / 2, *reserved - *reserved / 2] {
+                send.resend(1, n).unwrap();
+            }
+            for sequence in first..first + reserved {
+                model[sequence as usize].push(State::Open);
+            }
+            if *reserved > 0 {
+                delivery.mark(1, first, *reserved, *state).unwrap();
+                (first..first + reserved).for_each(|at| *model[at as usize].last_mut().unwrap() = *state);
+            }
+            prop_assert!(delivery.mark(1, first + reserved, 1, *state).is_err() || first + reserved == end);
+            if *reserved < resend.sequences.end - first {
+                // The rest of what it was to send again was never reserved: here its life ends.
+                break;
+            }
+        }
+        let (n, state) = lives.own;
+        send.reserve(1, n).unwrap();
+        if n > 0 {
+            delivery.mark(1, end, n, state).unwrap();
+        }
+        model.extend((0..n).map(|_| vec![state]));
+
+        let reader = LedgerReader::open(folder.path(), &manifest(&[(&[9, 3], &[0, 1])], false)).unwrap();
+        let runs: Vec<_> = reader.stream(3).unwrap().runs().collect();
+        prop_assert!(runs.windows(2).all(|pair| pair[0].0.end == pair[1].0.start && pair[0].1 != pair[1].1));
+        let told: Vec<State> = runs.into_iter().flat_map(|(range, state)| range.map(move |_| state)).collect();
+        let known = |states: &Vec<State>| match states {
+            states if states.contains(&State::Acknowledged) => State::Acknowledged,
+            states if states.iter().all(|state| *state == State::Failed) => State::Failed,
+            states if states.contains(&State::Indeterminate) => State::Indeterminate,
+            _ => State::Open,
+        };
+        prop_assert_eq!(told, model.iter().map(known).collect::<Vec<_>>());
+        let attempts: u64 = reader.stream(3).unwrap().parts().map(|part| part.range().end - part.range().start).sum();
+        prop_assert_eq!(attempts, model.iter().map(|states| states.len() as u64).sum::<u64>());
+    }
+}
+
+/// Messages that are sent again are in their new transactions, and in their old ones as before.
+#[test]
+fn what_is_sent_again_is_in_two_transactions() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut send, _delivery) = create(folder.path(), IDENTITY, &starts(&[(3, 0), (7, 0)])).unwrap();
+    let mut log = TransactionLog::create(folder.path(), IDENTITY).unwrap();
+    log.begin(1, 0).unwrap();
+    for (slot, stream) in [(0, 3), (1, 7)] {
+        log.member(stream, 0).unwrap();
+        send.reserve(slot, 10).unwrap();
+    }
+    let second = Identity { incarnation: 1, ..IDENTITY };
+    let again = |slot, sequences| Resend { slot, sequences, attempt: 1 };
+    let resends = [again(0, 2..4), again(0, 6..10), again(1, 0..10)];
+    let (mut send, _delivery) =
+        ackmark_ledger::create(folder.path(), second, &starts(&[(3, 10), (7, 10)]), &resends).unwrap();
+    let mut log = TransactionLog::create(folder.path(), second).unwrap();
+    log.begin(2, 0).unwrap();
+    log.member(3, 2).unwrap();
+    send.resend(0, 2).unwrap();
+    send.resend(0, 1).unwrap();
+    log.intent_commit(5).unwrap();
+    log.committed(6).unwrap();
+    log.begin(3, 0).unwrap();
+    log.member(3, 7).unwrap();
+    send.resend(0, 3).unwrap();
+    log.member(7, 0).unwrap();
+    send.resend(1, 4).unwrap();
+    send.reserve(0, 5).unwrap();
+    let reader = LedgerReader::open(folder.path(), &manifest(&[(&[3, 7], &[0, 1])], true)).unwrap();
+    let got: Vec<_> = reader
+        .transactions()
+        .iter()
+        .map(|t| {
+            let members = t.members.iter().map(|m| (m.stream, m.attempt, m.sequences.clone()));
+            (t.incarnation, t.transaction, t.fate, t.ended, members.collect::<Vec<_>>())
+        })
+        .collect();
+    let expected = [
+        (0, 1, Fate::Aborted, false, vec![(3, 0, 0..10), (7, 0, 0..10)]),
+        (1, 2, Fate::Committed, true, vec![(3, 1, 2..4), (3, 1, 6..7)]),
+        (1, 3, Fate::Aborted, false, vec![(3, 1, 7..10), (3, 0, 10..15), (7, 1, 0..4)]),
+    ];
+    assert_eq!(got, expected);
+}
+
 fn written() -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let (mut send, _) = create(folder.path(), IDENTITY, &starts(&[(3, 0)])).unwrap();
@@ -187,7 +333,9 @@ fn damaged_ledgers_say_what_and_where() {
     assert!(matches!(broken(&|b| b[8] = 9), LedgerError::Version { found: 9, .. }));
     assert!(matches!(broken(&|b| b[24] ^= 2), LedgerError::Corrupt { offset: 0, .. }));
     assert!(matches!(broken(&|b| b[64] ^= 1), LedgerError::Corrupt { offset: 0, .. }));
-    assert!(matches!(broken(&|b| b[64 + 19] ^= 1), LedgerError::Corrupt { offset: 80, .. }), "reserved mark");
+    for byte in 0..8 {
+        assert!(matches!(broken(&|b| b[80 + byte] ^= 1), LedgerError::Corrupt { offset: 80, .. }), "reserved mark");
+    }
     assert!(matches!(broken(&|b| b[4096 + 16] ^= 1), LedgerError::Corrupt { offset: 4112, .. }), "page directory");
     assert!(matches!(broken(&|b| b[4096 + 24..4096 + 32].fill(0)), LedgerError::Corrupt { .. }), "page gone");
     fs::write(&path, &whole).unwrap();

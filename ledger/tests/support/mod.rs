@@ -36,8 +36,9 @@ pub(crate) fn manifest(producers: &[(&[u32], &[u32])], transactional: bool) -> M
         profile: profile::built_in().remove(2),
         properties: Vec::new(),
         promise: Promise::derive(basis, &[]),
-        topics: vec![TopicStart { name: "t".into(), start_offsets: vec![0; 16] }],
+        topics: vec![TopicStart { name: "t".into(), id: None, start_offsets: vec![0; 16] }],
         producers: producers.iter().enumerate().map(entry).collect(),
+        resumed: Vec::new(),
         simulated: false,
     }
 }
