@@ -19,6 +19,7 @@ pub(crate) fn scenario(scenario: &Scenario) -> Scenario {
 pub(crate) fn profile(profile: &Profile) -> Profile {
     let mut stored = profile.clone();
     redact(&mut stored.properties);
+    redact(&mut stored.tuning.properties);
     stored
 }
 

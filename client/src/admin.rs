@@ -266,6 +266,17 @@ impl AdminClient {
         self.ask(what, timeout, |patience| requests::describe_topic(&self.handle, &topic, patience))
     }
 
+    /// A topic's own id, by which one that was deleted and created again under its name is told. `None` where the
+    /// brokers have none (before Kafka 2.8, librdkafka's mock).
+    ///
+    /// # Errors
+    /// The code by which it failed.
+    pub fn topic_id(&self, name: &str, timeout: Duration) -> Result<Option<String>, ClientError> {
+        requests::topic_id(&self.handle, &self.answer_queue(), name, timeout).map_err(|(code, reason)| {
+            ClientError::operation(format!("ask for the id of topic '{name}'"), code, &reason)
+        })
+    }
+
     /// Waits until each partition of the topic has a leader and all its replicas in sync.
     ///
     /// # Errors

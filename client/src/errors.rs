@@ -166,15 +166,18 @@ impl ErrorCode {
     pub fn cure(self) -> &'static str {
         match self {
             Self::TRANSPORT | Self::ALL_BROKERS_DOWN | Self::RESOLVE | Self::NETWORK_EXCEPTION => {
-                "check that the brokers run, that their advertised listeners can be reached from here, and that security.protocol \
-                 matches the listener"
+                "check that the brokers run, that their advertised listeners can be reached from here and that \
+                 security.protocol fits the listener"
             }
             Self::TIMED_OUT | Self::TIMED_OUT_QUEUE | Self::MSG_TIMED_OUT | Self::REQUEST_TIMED_OUT => {
                 "check that the brokers can be reached and are not overloaded, or allow more time"
             }
-            Self::SSL => "check ssl.ca.location and that security.protocol matches the listener",
+            Self::SSL => {
+                "check ssl.ca.location, that the broker's certificate is for this address (see \
+                 ssl.endpoint.identification.algorithm) and that security.protocol fits the listener"
+            }
             Self::AUTHENTICATION => {
-                "check sasl.mechanism, sasl.username and sasl.password, and that security.protocol matches the listener"
+                "check sasl.mechanism, sasl.username and sasl.password, and that security.protocol fits the listener"
             }
             Self::UNKNOWN_TOPIC | Self::UNKNOWN_TOPIC_OR_PART | Self::NOENT => {
                 "create the topic first, or check its name"

@@ -1,6 +1,6 @@
 //! Which messages of a chunk go to which partition: without keys all to one, with keys by key.
 
-use crate::keys::{KEY_BYTES, KeySource, partition_of};
+use crate::keys::{KEY_BYTES, Key, KeySource, partition_of};
 
 /// A chunk's messages by partition. Messages of one partition keep their order.
 #[derive(Debug)]
@@ -9,7 +9,7 @@ pub(crate) struct Assignment {
     /// Positions in the chunk, by partition.
     order: Vec<u32>,
     groups: Vec<Group>,
-    keys: Vec<[u8; KEY_BYTES]>,
+    keys: Vec<Key>,
     partition_of: Vec<u32>,
     /// Where each partition's messages go next in `order`, for chunks that are not small.
     cursors: Vec<u32>,
@@ -41,6 +41,13 @@ impl Assignment {
     pub(crate) fn assign_to(&mut self, partition: u32, n: usize) {
         self.groups.clear();
         self.groups.push(Group { partition, start: 0, len: n as u32 });
+    }
+
+    /// All `n` messages to one partition, with their keys if they have some.
+    pub(crate) fn assign_again_to(&mut self, partition: u32, n: usize, keys: &[Key]) {
+        self.assign_to(partition, n);
+        self.keys.clear();
+        self.keys.extend_from_slice(keys);
     }
 
     /// Draws a key for each of `n` messages.
@@ -126,7 +133,7 @@ mod tests {
         fn every_message_goes_to_its_keys_partition_in_order(
             partitions in 1_u32..40, chunks in prop::collection::vec(1_usize..100, 1..5), seed: u64
         ) {
-            let mut source = KeySource::new(&Keys::Uniform(Count(1000)), 0, seed).unwrap();
+            let mut source = KeySource::new(&Keys::Uniform(Count(1000)), 0, 0, seed).unwrap();
             let mut again = source.clone();
             let mut assignment = Assignment::new(100, partitions);
             for n in chunks {

@@ -63,6 +63,8 @@ impl Target {
             until_known(|| admin.configs(&ConfigResource::Topic(spec.topic.clone()), ANSWER_TIMEOUT))?
         };
         let config = |name: &str| value_of(&configs, name);
+        // Nor has it a controller, which would be waited for.
+        let id = if spec.simulated { None } else { until_known(|| admin.topic_id(&spec.topic, ANSWER_TIMEOUT))? };
         Ok(Self {
             facts: TopicFacts {
                 replication_factor: topic.replication_factor() as u32,
@@ -72,6 +74,7 @@ impl Target {
             max_message_bytes: config("max.message.bytes").and_then(|text| text.parse().ok()),
             start: TopicStart {
                 name: spec.topic.clone(),
+                id,
                 start_offsets: offsets.into_iter().map(|partition| partition.high).collect(),
             },
             cluster_id: cluster.cluster_id,

@@ -99,6 +99,26 @@ pub(crate) struct Delivered {
     pub(crate) refused: u64,
     /// The last statistics.
     pub(crate) statistics: Option<Statistics>,
+    /// The ledger, for whoever goes on with it.
+    pub(crate) ledger: Option<DeliveryLedger>,
+}
+
+impl Delivered {
+    /// Adds what was reported to the same producer before; statistics are of its whole life.
+    pub(crate) fn absorb(&mut self, earlier: Self) {
+        self.total.acknowledged += earlier.total.acknowledged;
+        self.total.failed += earlier.total.failed;
+        self.total.indeterminate += earlier.total.indeterminate;
+        for error in earlier.errors {
+            match self.errors.iter_mut().find(|own| (own.code, own.outcome) == (error.code, error.outcome)) {
+                Some(own) => own.count += error.count,
+                None => self.errors.push(error),
+            }
+        }
+        self.rejected_by_broker += earlier.rejected_by_broker;
+        self.refused += earlier.refused;
+        self.statistics = self.statistics.take().or(earlier.statistics);
+    }
 }
 
 impl Delivery<'_> {
@@ -123,7 +143,7 @@ impl Delivery<'_> {
 }
 
 /// Takes events.
-struct Sink<'r> {
+pub(crate) struct Sink<'r> {
     parts: Delivery<'r>,
     found: Delivered,
     errors: BTreeMap<(ErrorCode, ErrorOutcome), u64>,
@@ -140,7 +160,8 @@ struct Sink<'r> {
 }
 
 impl<'r> Sink<'r> {
-    fn new(parts: Delivery<'r>) -> Self {
+    /// Nothing was reported so far.
+    pub(crate) fn new(parts: Delivery<'r>) -> Self {
         let latencies = parts.stamps.is_some().then(|| Box::new(Latencies::new()));
         Self {
             interval_ns: parts.window.interval_ns(),
@@ -175,23 +196,29 @@ impl<'r> Sink<'r> {
     }
 
     /// Accounts for messages that are reported together.
-    fn account(&mut self, reports: impl Iterator<Item = (u64, Option<ErrorCode>, Outcome)>) {
+    pub(crate) fn account(&mut self, reports: impl Iterator<Item = (u64, Option<ErrorCode>, Outcome)>) {
         let now_ns = self.parts.clock.now_ns();
         self.roll(now_ns);
         let mut runs = RunBuilder::default();
-        for (opaque, code, outcome) in reports {
-            let message = match &mut self.parts.stamps {
-                None => opaque,
-                Some(stamps) => {
-                    let stamp = stamps.give(opaque);
+        match self.parts.stamps.take() {
+            None => {
+                for (message, code, outcome) in reports {
+                    if let Some(run) = runs.push(message, code, outcome) {
+                        self.account_run(&run);
+                    }
+                }
+            }
+            Some(mut stamps) => {
+                for (place, code, outcome) in reports {
+                    let stamp = stamps.give(place);
                     if code.is_none() {
                         self.record(stamp, now_ns);
                     }
-                    stamp.message
+                    if let Some(run) = runs.push(stamp.message, code, outcome) {
+                        self.account_run(&run);
+                    }
                 }
-            };
-            if let Some(run) = runs.push(message, code, outcome) {
-                self.account_run(&run);
+                self.parts.stamps = Some(stamps);
             }
         }
         if let Some(run) = runs.finish() {
@@ -211,6 +238,7 @@ impl<'r> Sink<'r> {
         record_ns(&mut latencies.send, now_ns.saturating_sub(stamp.sent_ns));
     }
 
+    #[inline(never)]
     fn account_run(&mut self, run: &Run) {
         // What may fail comes before anything is counted.
         let measured_from = self.parts.measured_from[run.slot()].load(Ordering::Relaxed);
@@ -315,6 +343,7 @@ impl<'r> Sink<'r> {
             count,
         });
         self.found.errors = errors.collect();
+        self.found.ledger = self.parts.ledger;
         self.found
     }
 }
@@ -346,5 +375,137 @@ impl EventSink for Sink<'_> {
         self.statistics.clear();
         self.statistics.push_str(json);
         self.statistics_ns = self.parts.clock.now_ns();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::{
+        collections::BTreeMap,
+        sync::{atomic::AtomicBool, mpsc},
+    };
+
+    use ackmark_ledger::{Identity, LedgerReader, StreamStart};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        opaque,
+        payload::{Pool, PoolPlan},
+        slab::slab,
+        tests::{manifest, spec},
+    };
+
+    const SLOTS: usize = 3;
+    const MESSAGES: u64 = 200;
+
+    const FATES: [(Option<ErrorCode>, Outcome, State); 4] = [
+        (None, Outcome::Acknowledged, State::Acknowledged),
+        (None, Outcome::Indeterminate, State::Indeterminate),
+        (Some(ErrorCode::MSG_TIMED_OUT), Outcome::Indeterminate, State::Indeterminate),
+        (Some(ErrorCode::MSG_SIZE_TOO_LARGE), Outcome::Failed, State::Failed),
+    ];
+
+    /// Messages by slot and sequence, in runs, in any order, some never reported; each with its fate.
+    fn reports() -> impl Strategy<Value = Vec<(usize, u64, usize)>> {
+        let all: Vec<_> = (0..SLOTS).flat_map(|slot| (0..MESSAGES).map(move |sequence| (slot, sequence))).collect();
+        let swaps = prop::collection::vec(any::<[prop::sample::Index; 2]>(), 0..60);
+        let odd = prop::collection::vec((any::<prop::sample::Index>(), 1..FATES.len()), 0..60);
+        (swaps, odd, 0..all.len()).prop_map(move |(swaps, odd, unreported)| {
+            let mut reports: Vec<_> = all.iter().map(|(slot, sequence)| (*slot, *sequence, 0)).collect();
+            for [a, b] in swaps {
+                reports.swap(a.index(all.len()), b.index(all.len()));
+            }
+            for (at, fate) in odd {
+                reports[at.index(all.len())].2 = fate;
+            }
+            reports.truncate(all.len() - unreported / 4);
+            reports
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// Whatever comes in whatever order, in however many events: ledger and counters are those of plain counting.
+        #[test]
+        fn each_message_is_accounted_for_as_it_was_reported(
+            reports in reports(), events in 1_usize..90, open_loop: bool, measured_from in 0..MESSAGES
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let streams: Vec<_> = (0..SLOTS as u32).map(|stream| StreamStart { stream, first_sequence: 0 }).collect();
+            let identity = Identity { run: 1, producer: 0, incarnation: 0 };
+            let (mut send, ledger) = ackmark_ledger::create(folder.path(), identity, &streams, &[]).unwrap();
+            (0..SLOTS).for_each(|slot| assert!(send.reserve(slot, MESSAGES).is_ok()));
+            let (taker, giver) = open_loop.then(|| slab(SLOTS * MESSAGES as usize)).unzip();
+            let mut taker = taker;
+            let stop = AtomicBool::new(false);
+            let halt = Halt::new(&stop, Clock::start(), u64::MAX);
+            let (window, flow) = (Window::new(0, u64::MAX / 2, None), Flow::default());
+            let borders: Vec<_> = (0..SLOTS).map(|_| AtomicU64::new(measured_from)).collect();
+            let (rejections, seconds, spare) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
+            let plan = PoolPlan { verified: true, batch_bytes: 1, spacing_ns: 0, seed: 1 };
+            let mut sink = Sink::new(Delivery {
+                producer: 0,
+                clock: Clock::start(),
+                halt: &halt,
+                window: &window,
+                flow: &flow,
+                measured_from: &borders,
+                layout: Pool::build(&spec("all-acks").message, &plan, SLOTS).unwrap().layout().clone(),
+                ledger: Some(ledger),
+                stamps: giver,
+                rejections: rejections.1,
+                seconds: seconds.0,
+                spare: spare.1,
+                statistics_interval: Duration::ZERO,
+            });
+            let mut states = BTreeMap::new();
+            let (mut total, mut measured) = (Counts::default(), Counts::default());
+            let (mut errors, mut undelivered) = (BTreeMap::new(), 0);
+            let mut attached = Vec::new();
+            for (slot, sequence, fate) in &reports {
+                let (code, outcome, state) = FATES[*fate];
+                states.insert((*slot as u32, *sequence), state);
+                for counts in [Some(&mut total), (*sequence >= measured_from).then_some(&mut measured)].into_iter().flatten() {
+                    match state {
+                        State::Acknowledged => counts.acknowledged += 1,
+                        State::Failed => counts.failed += 1,
+                        _ => counts.indeterminate += 1,
+                    }
+                }
+                if let Some(code) = code {
+                    *errors.entry(code.raw()).or_insert(0) += 1;
+                    undelivered += 1;
+                }
+                let message = opaque::pack(*slot, *sequence);
+                let opaque = taker.as_mut().map_or(message, |taker| {
+                    taker.take(Stamp { message, intended_ns: 1, sent_ns: 2 })
+                });
+                attached.push((opaque, code, outcome));
+            }
+            for event in attached.chunks(events) {
+                sink.account(event.iter().copied());
+            }
+
+            prop_assert_eq!(halt.error(), None);
+            prop_assert_eq!(sink.found.total, total);
+            prop_assert_eq!(sink.found.measured, measured);
+            prop_assert_eq!(flow.reported.get(), Amount { messages: reports.len() as u64, bytes: reports.len() as u64 * 100 });
+            prop_assert_eq!(flow.delivered.get().messages, reports.len() as u64 - undelivered);
+            if let Some(latencies) = &sink.latencies {
+                prop_assert_eq!(latencies.intended.len(), reports.len() as u64 - undelivered);
+            }
+            let found: BTreeMap<_, _> = sink.finish().errors.iter().map(|error| (error.code, error.count)).collect();
+            prop_assert_eq!(found, errors);
+            let reader = LedgerReader::open(folder.path(), &manifest(SLOTS as u32)).unwrap();
+            for stream in 0..SLOTS as u32 {
+                for (range, state) in reader.stream(stream).unwrap().runs() {
+                    for sequence in range {
+                        prop_assert_eq!(state, states.get(&(stream, sequence)).copied().unwrap_or(State::Open));
+                    }
+                }
+            }
+        }
     }
 }

@@ -93,6 +93,9 @@ pub enum LoadError {
         /// The folder.
         path: PathBuf,
     },
+    /// The folder's run cannot go on.
+    #[error("the run cannot go on: {0}")]
+    Resume(String),
     /// A file of the load folder cannot be written.
     #[error("cannot write {}: {source}; check that the folder can be written to and has room", path.display())]
     Write {

@@ -3,6 +3,9 @@
 //! A key is a number below the key count, as 16 hexadecimal digits. Its partition is
 //! `toPositive(murmur2(key)) % partitions` (`BuiltInPartitioner.partitionForKey`), so that a key lands
 //! where a Java producer would put it.
+//!
+//! A message that is sent again has its key again: the keys of an incarnation follow from the seed, so they are drawn
+//! once more in the same order.
 
 use ackmark_schema::scenario::Keys;
 use rand::{RngExt, SeedableRng};
@@ -11,6 +14,9 @@ use rand_pcg::Pcg64Mcg;
 
 /// Bytes of a key.
 pub(crate) const KEY_BYTES: usize = 16;
+
+/// A key.
+pub(crate) type Key = [u8; KEY_BYTES];
 
 /// Draws keys for one producer.
 #[derive(Debug, Clone)]
@@ -27,8 +33,8 @@ enum Choice {
 }
 
 impl KeySource {
-    /// The keys of `producer` (from 0); `None` when messages have none.
-    pub(crate) fn new(keys: &Keys, producer: u32, seed: u64) -> Option<Self> {
+    /// The keys that an incarnation of `producer` (both from 0) draws; `None` when messages have none.
+    pub(crate) fn new(keys: &Keys, producer: u32, incarnation: u32, seed: u64) -> Option<Self> {
         let choice = match *keys {
             Keys::None => return None,
             Keys::RoundRobin(keys) => Choice::RoundRobin { keys: keys.0, next: u64::from(producer) % keys.0 },
@@ -38,7 +44,8 @@ impl KeySource {
                     .expect("the spec was checked: keys and exponent above zero"),
             ),
         };
-        Some(Self { choice, random: Pcg64Mcg::seed_from_u64(seed.rotate_left(17) ^ u64::from(producer)) })
+        let life = u64::from(producer) | u64::from(incarnation) << 32;
+        Some(Self { choice, random: Pcg64Mcg::seed_from_u64(seed.rotate_left(17) ^ life) })
     }
 
     /// The number of the next key.
@@ -57,12 +64,34 @@ impl KeySource {
 
     /// The next key.
     #[inline]
-    pub(crate) fn next(&mut self) -> [u8; KEY_BYTES] {
+    pub(crate) fn next(&mut self) -> Key {
         digits(self.draw())
     }
 }
 
-fn digits(number: u64) -> [u8; KEY_BYTES] {
+/// Draws the keys of messages once more. `wanted` has for each partition the places of the messages among those
+/// that the incarnation sent there, rising; `None` when the keys are not found among the first `draws`.
+pub(crate) fn draw_again(mut source: KeySource, wanted: &[Vec<u64>], draws: u64) -> Option<Vec<Vec<Key>>> {
+    let partitions = wanted.len() as u32;
+    let mut found: Vec<Vec<Key>> = wanted.iter().map(|places| Vec::with_capacity(places.len())).collect();
+    let mut drawn = vec![0; wanted.len()];
+    let mut missing: usize = wanted.iter().map(Vec::len).sum();
+    for _ in 0..draws {
+        if missing == 0 {
+            break;
+        }
+        let key = source.next();
+        let partition = partition_of(&key, partitions) as usize;
+        if wanted[partition].get(found[partition].len()) == Some(&drawn[partition]) {
+            found[partition].push(key);
+            missing -= 1;
+        }
+        drawn[partition] += 1;
+    }
+    (missing == 0).then_some(found)
+}
+
+fn digits(number: u64) -> Key {
     const DIGITS: [u8; 16] = *b"0123456789abcdef";
     std::array::from_fn(|at| DIGITS[(number >> (60 - 4 * at)) as usize & 15])
 }
@@ -121,8 +150,24 @@ mod tests {
     }
 
     fn drawn(keys: Keys, count: usize) -> Vec<[u8; KEY_BYTES]> {
-        let mut source = KeySource::new(&keys, 0, 9).unwrap();
+        let mut source = KeySource::new(&keys, 0, 0, 9).unwrap();
         (0..count).map(|_| source.next()).collect()
+    }
+
+    #[test]
+    fn keys_are_drawn_again_by_their_places() {
+        let source = || KeySource::new(&Keys::Uniform(Count(50)), 1, 2, 3).unwrap();
+        let mut all = vec![Vec::new(); 3];
+        let mut first = source();
+        for _ in 0..1_000 {
+            let key = first.next();
+            all[partition_of(&key, 3) as usize].push(key);
+        }
+        let wanted = vec![vec![0, 1, 250], vec![], vec![17]];
+        let again = draw_again(source(), &wanted, 1_000).unwrap();
+        assert_eq!(again, [vec![all[0][0], all[0][1], all[0][250]], vec![], vec![all[2][17]]]);
+        assert_eq!(draw_again(source(), &[vec![900], vec![], vec![]], 1_000), None);
+        assert_ne!(KeySource::new(&Keys::Uniform(Count(1 << 40)), 1, 0, 3).unwrap().next(), source().next());
     }
 
     fn share(keys: &[[u8; KEY_BYTES]], number: u64) -> f64 {
@@ -131,7 +176,7 @@ mod tests {
 
     #[test]
     fn keys_keep_their_distribution() {
-        assert!(KeySource::new(&Keys::None, 0, 1).is_none());
+        assert!(KeySource::new(&Keys::None, 0, 0, 1).is_none());
         assert_eq!(drawn(Keys::RoundRobin(Count(3)), 4), [0, 1, 2, 0].map(digits));
         assert_eq!(&digits(0xbeef), b"000000000000beef");
         let uniform = drawn(Keys::Uniform(Count(4)), 40_000);

@@ -18,12 +18,13 @@
 //! | module | what |
 //! |---|---|
 //! | [`mod@run`] | one load, from its spec to its report |
+//! | `life` | where a next incarnation goes on with a run, and what it sends again |
 //! | [`progress`] | how it goes |
 //! | [`error`] | why it does not start |
 //! | `properties`, `cluster` | what the client gets, what the cluster says |
 //! | `schedule`, `window` | when messages are sent, which of them are measured |
 //! | `payload`, `calibrate`, `size`, `keys`, `assign` | what is sent, and where to |
-//! | `sender`, `outlet`, `transactions` | the send thread |
+//! | `sender`, `fill`, `outlet`, `transactions` | the send thread |
 //! | `delivery`, `runs`, `opaque`, `slab` | the delivery thread, and what a report tells it |
 //! | `flow` | what the two tell each other |
 //! | `latency`, `timeline`, `hlog`, `report` | what comes out |
@@ -38,10 +39,12 @@ mod cluster;
 mod delivery;
 pub mod error;
 mod files;
+mod fill;
 mod flow;
 mod hlog;
 mod keys;
 mod latency;
+mod life;
 mod opaque;
 mod outlet;
 mod payload;
@@ -54,6 +57,8 @@ mod schedule;
 mod sender;
 mod size;
 mod slab;
+#[doc(hidden)]
+pub mod steps;
 mod timeline;
 mod transactions;
 mod usage;
@@ -61,8 +66,9 @@ mod window;
 
 pub use error::LoadError;
 pub use hlog::LATENCY_FILE;
+pub use life::{Resume, Resumption};
 pub use progress::{Progress, Stage, Update};
-pub use run::run;
+pub use run::{resume, run};
 
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,10 @@ pub(crate) fn of_producer(spec: &LoadSpec, producer: u32) -> Result<ClientProper
             properties.set(&property.name, &property.value, property.origin);
         }
     }
+    // What a profile is measured with, where nobody said anything else.
+    for (name, value) in &spec.profile.tuning.properties {
+        properties.set_if_absent(name, value, Origin::Profile);
+    }
     refuse_unusable(&properties)?;
     set_transactional_id(&mut properties, spec, producer)?;
     add_tools(&mut properties, spec);
@@ -146,6 +150,22 @@ mod tests {
         assert_eq!(found("queue.buffering.max.messages"), ("77", Origin::File));
         assert_eq!(found("enable.metrics.push"), ("false", Origin::Tool));
         assert!(properties.get("transactional.id").is_none());
+    }
+
+    #[test]
+    fn a_profiles_tuning_gives_way_to_whoever_says_something_else() {
+        let mut spec = spec("all-acks");
+        let tuning = &mut spec.profile.tuning.properties;
+        tuning.clear();
+        for name in ["linger.ms", "batch.size", "batch.num.messages"] {
+            tuning.insert(name.into(), "7777".into());
+        }
+        spec.properties = vec![with("linger.ms", "50", Origin::Scenario), with("batch.size", "100000", Origin::Flag)];
+        let properties = of_producer(&spec, 0).unwrap();
+        let found = |name: &str| properties.get(name).map(|found| (found.value.as_str(), found.origin)).unwrap();
+        assert_eq!(found("linger.ms"), ("50", Origin::Scenario));
+        assert_eq!(found("batch.size"), ("100000", Origin::Flag));
+        assert_eq!(found("batch.num.messages"), ("7777", Origin::Profile));
     }
 
     #[test]

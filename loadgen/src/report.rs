@@ -6,6 +6,7 @@ use ackmark_client::{ErrorCode, librdkafka_version};
 use ackmark_schema::{
     latency::LatencySummary,
     load_spec::{LoadSpec, Schedule},
+    profile::Profile,
     promise::{Acks, Promise},
     properties::{Property, REDACTED, is_secret},
     report::{
@@ -33,6 +34,8 @@ use crate::{
 /// What a run was.
 pub(crate) struct RunFacts<'a> {
     pub(crate) spec: &'a LoadSpec,
+    pub(crate) incarnation: u32,
+    pub(crate) resent: Counts,
     pub(crate) in_effect: Vec<Property>,
     pub(crate) promise: Promise,
     pub(crate) started: Timestamp,
@@ -60,11 +63,12 @@ pub(crate) fn assemble(facts: RunFacts<'_>, findings: &Findings) -> LoadReport {
     let tallies: Vec<&TransactionTally> = findings.sent.iter().filter_map(|sent| sent.transactions.as_ref()).collect();
     let summary = |histogram, sent| open_loop.then(|| latency_summary(histogram, sent));
     let begin = facts.window.begun();
-    let total = counts(findings.sent.iter().map(|sent| sent.total), findings.delivered.iter().map(|found| found.total));
+    let total = counts(&findings.sent, &findings.delivered);
     let measured = measured(&facts, findings, &tallies);
     LoadReport {
         schema: SchemaId::default(),
         spec: redacted(facts.spec),
+        incarnation: facts.incarnation,
         promise: facts.promise,
         librdkafka_version: librdkafka_version(),
         ending: match (&facts.error, facts.interrupted) {
@@ -75,6 +79,7 @@ pub(crate) fn assemble(facts: RunFacts<'_>, findings: &Findings) -> LoadReport {
         error: facts.error,
         started: facts.started,
         total,
+        resent: facts.resent,
         latency_intended: summary(&findings.latencies.intended, measured.counts.sent),
         latency_send: summary(&findings.latencies.send, measured.counts.sent),
         latency_is_acknowledgement: acknowledged,
@@ -103,13 +108,20 @@ pub(crate) fn redacted(spec: &LoadSpec) -> LoadSpec {
     for property in spec.properties.iter_mut().filter(|property| is_secret(&property.name)) {
         REDACTED.clone_into(&mut property.value);
     }
-    for (_, value) in spec.profile.properties.iter_mut().filter(|(name, _)| is_secret(name)) {
+    let Profile { properties, tuning, .. } = &mut spec.profile;
+    let of_profile = properties.iter_mut().chain(&mut tuning.properties);
+    for (_, value) in of_profile.filter(|(name, _)| is_secret(name)) {
         REDACTED.clone_into(value);
     }
     spec
 }
 
-fn counts(sent: impl Iterator<Item = Amount>, found: impl Iterator<Item = Counts>) -> Counts {
+/// All messages by what became of them.
+pub(crate) fn counts(sent: &[Sent], found: &[Delivered]) -> Counts {
+    sum(sent.iter().map(|sent| sent.total), found.iter().map(|found| found.total))
+}
+
+fn sum(sent: impl Iterator<Item = Amount>, found: impl Iterator<Item = Counts>) -> Counts {
     let mut sum = Counts::default();
     for amount in sent {
         sum.sent += amount.messages;
@@ -135,7 +147,7 @@ fn lag(sent: &[Sent]) -> Option<LatencySummary> {
 
 fn measured(facts: &RunFacts<'_>, findings: &Findings, tallies: &[&TransactionTally]) -> Measured {
     let counts =
-        counts(findings.sent.iter().map(|sent| sent.measured), findings.delivered.iter().map(|found| found.measured));
+        sum(findings.sent.iter().map(|sent| sent.measured), findings.delivered.iter().map(|found| found.measured));
     let offered_per_s = match facts.spec.schedule {
         Schedule::Max => None,
         Schedule::Rate { messages, .. } => Some(messages.as_f64()),
@@ -265,8 +277,7 @@ mod tests {
             measured: Amount::default(),
             ended_ns: 0,
             outstanding: 0,
-            lag: None,
-            transactions: None,
+            ..Sent::default()
         };
         (sent, Delivered { refused, rejected_by_broker: 2, statistics, ..Delivered::default() })
     }

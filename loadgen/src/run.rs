@@ -6,6 +6,9 @@
 //! load is killed. At the end what is outstanding is waited for, within the bound, and the reports are
 //! written. What is wrong before the first message is an error; what goes wrong later ends the run as
 //! failed, with what was measured until then.
+//!
+//! A next incarnation of a run does the same. What it sends again it sends first, before its clock starts and
+//! outside of all figures.
 
 use std::{
     path::Path,
@@ -18,14 +21,14 @@ use std::{
 };
 
 use ackmark_client::{ClientProperties, LogSink, RawProducer};
-use ackmark_ledger::{DeliveryLedger, Identity, SendLedger, StreamStart, TransactionLog};
+use ackmark_ledger::{DeliveryLedger, Identity, SendLedger, TransactionLog};
 use ackmark_schema::{
-    load_spec::{LoadSpec, Schedule},
+    load_spec::{LoadSpec, SPEC_FILE, Schedule},
     manifest::{MANIFEST_FILE, Manifest, ProducerEntry, Stream},
     promise::{Basis, Promise},
     properties::{Property, value},
     report::{
-        load::{LOAD_FILE, LoadReport},
+        load::{Counts, LOAD_FILE, LoadReport},
         timeline::{TIMELINE_FILE, Timeline},
     },
     version::SchemaId,
@@ -41,6 +44,7 @@ use crate::{
     flow::{Flow, Halt},
     hlog::{LATENCY_FILE, LatencyFile},
     keys::KeySource,
+    life::{Life, Resumption},
     outlet::Outlet,
     payload::{Pool, PoolPlan},
     progress::{Progress, Stage, Update},
@@ -67,8 +71,6 @@ const REPORT_BYTES: u64 = 128 * 1024;
 const SECOND_BYTES: u64 = 320;
 const PARTITION_BYTES: u64 = 512;
 const REPORT_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// The life of the producers: a load is their first.
-const INCARNATION: u32 = 0;
 
 /// Runs a load and writes its files into `folder`, which is made if need be and must not hold another run.
 ///
@@ -87,6 +89,16 @@ pub fn run(
     run_arranged(spec, folder, progress, stop, |_| {})
 }
 
+/// Goes on with the run of a load folder in a new incarnation: first with what was left undecided, then with the same
+/// streams behind what was reserved.
+///
+/// # Errors
+/// As [`run`], and where the cluster, the topic, or what the promise rests on is another than before.
+pub fn resume(resumption: &Resumption, progress: &dyn Progress, stop: &AtomicBool) -> Result<LoadReport, LoadError> {
+    let Resumption { folder, spec, life } = resumption;
+    live(spec, life, folder, progress, stop, |_| {})
+}
+
 /// A run whose threads' parts are arranged before they start: tests break them here.
 pub(crate) fn run_arranged(
     spec: &LoadSpec,
@@ -97,6 +109,18 @@ pub(crate) fn run_arranged(
 ) -> Result<LoadReport, LoadError> {
     spec.check().map_err(LoadError::Spec)?;
     prepare_folder(folder)?;
+    live(spec, &Life::first(spec), folder, progress, stop, arrange)
+}
+
+/// One incarnation.
+fn live(
+    spec: &LoadSpec,
+    life: &Life,
+    folder: &Path,
+    progress: &dyn Progress,
+    stop: &AtomicBool,
+    arrange: impl FnOnce(&mut [Line<'_>]),
+) -> Result<LoadReport, LoadError> {
     let asked: Vec<ClientProperties> =
         (0..spec.producers).map(|producer| properties::of_producer(spec, producer)).collect::<Result<_, _>>()?;
     let producers = create_producers(&asked)?;
@@ -106,42 +130,49 @@ pub(crate) fn run_arranged(
     let basis = Basis::from_effective(&in_effect, target.facts).map_err(LoadError::Spec)?;
     let promise = Promise::derive(basis, &spec.profile.must_not);
     let pool = Pool::build(&spec.message, &pool_plan(spec, &in_effect), spec.partitions as usize)?;
+    let manifest = manifest(spec, &asked, &in_effect, &promise, &target);
+    life.check(&manifest)?;
+    // This ends what an earlier incarnation has open.
     if spec.profile.transactions.is_some() {
         producers.iter().try_for_each(|producer| init_transactions(producer, stop))?;
     }
-    let ledgers: Vec<Ledgers> =
-        (0..spec.producers).map(|producer| Ledgers::create(spec, folder, producer)).collect::<Result<_, _>>()?;
+    let ledgers = (0..spec.producers).map(|producer| Ledgers::create(spec, life, folder, producer));
+    let mut ledgers: Vec<Ledgers> = ledgers.collect::<Result<_, _>>()?;
     let bytes = report_bytes(spec);
     let reserve =
         files::reserve(folder, bytes).map_err(|source| LoadError::NoRoom { path: folder.into(), bytes, source })?;
-    let manifest = manifest(spec, &asked, &in_effect, &promise, &target);
-    write_json(folder, MANIFEST_FILE, &manifest)?;
+    if life.incarnation == 0 {
+        write_json(folder, SPEC_FILE, &report::redacted(spec))?;
+    }
+    life.put_reports_aside(folder)?;
+    write_json(folder, MANIFEST_FILE, &life.manifest(manifest))?;
     let mut latency_file = match spec.schedule {
         Schedule::Max => None,
         Schedule::Rate { .. } => Some(LatencyFile::create(folder).map_err(|source| cannot_write(folder, source))?),
     };
 
+    let mut resent = None;
+    if life.has_resends() {
+        let again = resend(spec, life, folder, &in_effect, &producers, ledgers, &pool, progress, stop)?;
+        ledgers = again.ledgers;
+        resent = Some((again.sent, again.delivered, again.error));
+    }
     let clock = Clock::start();
     let started = Timestamp::from_nanosecond(i128::from(clock.epoch_ns(0))).unwrap_or(Timestamp::UNIX_EPOCH);
     let ns = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX / 4);
     let warm_up_ns = ns(spec.warm_up.0);
     let window = Window::new(warm_up_ns, warm_up_ns.saturating_add(ns(spec.duration.0)), spec.messages.map(|n| n.0));
     let halt = Halt::new(stop, clock, window.end_ns.saturating_add(ns(spec.drain_timeout.0)));
-    let common = Common { spec, folder, clock, halt: &halt, window: &window, in_effect: &in_effect };
-    let flows: Vec<Flow> = producers.iter().map(|_| Flow::default()).collect();
-    let borders: Vec<Vec<AtomicU64>> =
-        producers.iter().map(|_| (0..spec.partitions).map(|_| AtomicU64::new(u64::MAX)).collect()).collect();
-
-    let (out, seconds) = mpsc::channel();
-    let (mut lines, mut spares) = (Vec::new(), Vec::new());
-    for (number, (producer, ledgers)) in producers.iter().zip(ledgers).enumerate() {
-        let (give_back, spare) = mpsc::channel();
-        spares.push(give_back);
-        let (flow, measured_from) = (&flows[number], &borders[number][..]);
-        let own = Own { number: number as u32, producer, flow, measured_from, ledgers };
-        lines.push(line(&common, own, pool.clone(), out.clone(), spare)?);
+    if let Some(error) = resent.as_mut().and_then(|(_, _, error)| error.take()) {
+        halt.fail(error);
     }
-    drop(out);
+    // A run that has ended already sends nothing; late reports of what was sent again have no stamps.
+    let ended = halt.is_raised().then(|| LoadSpec { schedule: Schedule::Max, ..spec.clone() });
+    let sends = ended.as_ref().unwrap_or(spec);
+    let (halt, in_effect) = (&halt, &in_effect[..]);
+    let common = Common { spec: sends, life, folder, clock, halt, window: &window, in_effect, resends: false };
+    let (flows, borders) = (flows(spec), borders(spec));
+    let Crew { mut lines, spares, seconds } = crew(&common, &producers, &flows, &borders, ledgers, &pool)?;
     arrange(&mut lines);
     let log = match &mut latency_file {
         None => None,
@@ -157,17 +188,25 @@ pub(crate) fn run_arranged(
         drift_ns: clock.wall_drift_ns(),
         clock_step_ns: 0,
     };
-    let (sent, delivered) = drive(&common, lines, &producers, &seconds, &mut watch)?;
+    let (mut sent, mut delivered) = drive(&common, lines, &producers, &seconds, &mut watch)?;
     let usage_at_end = Usage::now();
     let Watch { collector, clock_step_ns, .. } = watch;
     let (seconds, latencies) = (collector.seconds, collector.latencies);
 
     let at_end = sent.iter().map(|sent| sent.outstanding).sum();
     let outstanding_max = seconds.iter().map(|second| second.outstanding).chain([at_end]).max();
+    let resent = resent.map_or_else(Counts::default, |(sent_again, delivered_again, _)| {
+        let counts = report::counts(&sent_again, &delivered_again);
+        sent.iter_mut().zip(&sent_again).for_each(|(own, earlier)| own.absorb(earlier));
+        delivered.iter_mut().zip(delivered_again).for_each(|(own, earlier)| own.absorb(earlier));
+        counts
+    });
     let findings = Findings { sent, delivered, latencies };
     let facts = RunFacts {
         spec,
-        in_effect: in_effect.clone(),
+        incarnation: life.incarnation,
+        resent,
+        in_effect: in_effect.to_vec(),
         promise,
         started,
         window: &window,
@@ -198,14 +237,107 @@ fn report_bytes(spec: &LoadSpec) -> u64 {
         .min(REPORT_BYTES_MAX)
 }
 
+/// What sending again left.
+struct Again {
+    sent: Vec<Sent>,
+    delivered: Vec<Delivered>,
+    ledgers: Vec<Ledgers>,
+    /// What went wrong: then the run has ended.
+    error: Option<String>,
+}
+
+/// Sends again what earlier incarnations left undecided and waits for the reports. It is never measured: its window
+/// does not begin. Sending and waiting end after the time that the run's own may take.
+#[expect(clippy::too_many_arguments, reason = "what a run is made of, from its one caller")]
+fn resend(
+    spec: &LoadSpec,
+    life: &Life,
+    folder: &Path,
+    in_effect: &[Property],
+    producers: &[RawProducer],
+    ledgers: Vec<Ledgers>,
+    pool: &Pool,
+    progress: &dyn Progress,
+    stop: &AtomicBool,
+) -> Result<Again, LoadError> {
+    let spec = &LoadSpec { schedule: Schedule::Max, ..spec.clone() };
+    let (clock, window) = (Clock::start(), Window::new(u64::MAX / 4, u64::MAX / 2, None));
+    let give_up_ns = u64::try_from((spec.duration.0 + spec.drain_timeout.0).as_nanos()).unwrap_or(u64::MAX);
+    let halt = &Halt::new(stop, clock, give_up_ns);
+    let common = Common { spec, life, folder, clock, halt, window: &window, in_effect, resends: true };
+    let (flows, borders) = (flows(spec), borders(spec));
+    let Crew { lines, spares, seconds } = crew(&common, producers, &flows, &borders, ledgers, pool)?;
+    let mut watch = Watch {
+        common: &common,
+        flows: &flows,
+        progress,
+        collector: Collector::new(spares, None),
+        errors: 0,
+        last: (0, 0),
+        drift_ns: clock.wall_drift_ns(),
+        clock_step_ns: 0,
+    };
+    let (mut sent, mut delivered) = drive(&common, lines, producers, &seconds, &mut watch)?;
+    // A report that came later would be taken for one of what is sent next.
+    if flows.iter().any(|flow| flow.outstanding().messages > 0) {
+        halt.fail(format!("not all that was sent again was reported within {:?}", spec.drain_timeout.0));
+    }
+    let ledgers = sent.iter_mut().zip(&mut delivered).map(|(sent, delivered)| Ledgers {
+        send: sent.ledger.take(),
+        delivery: delivered.ledger.take(),
+        transactions: sent.transaction_log.take(),
+    });
+    let ledgers = ledgers.collect();
+    Ok(Again { sent, delivered, ledgers, error: halt.error().map(str::to_owned) })
+}
+
+fn flows(spec: &LoadSpec) -> Vec<Flow> {
+    (0..spec.producers).map(|_| Flow::default()).collect()
+}
+
+/// The first measured sequence of each stream: none yet.
+fn borders(spec: &LoadSpec) -> Vec<Vec<AtomicU64>> {
+    (0..spec.producers).map(|_| (0..spec.partitions).map(|_| AtomicU64::new(u64::MAX)).collect()).collect()
+}
+
+/// All threads of a run, and what comes from and goes to its delivery threads.
+struct Crew<'r> {
+    lines: Vec<Line<'r>>,
+    spares: Vec<mpsc::Sender<Box<crate::latency::Latencies>>>,
+    seconds: Receiver<ProducerSecond>,
+}
+
+fn crew<'r>(
+    common: &Common<'r>,
+    producers: &'r [RawProducer],
+    flows: &'r [Flow],
+    borders: &'r [Vec<AtomicU64>],
+    ledgers: Vec<Ledgers>,
+    pool: &Pool,
+) -> Result<Crew<'r>, LoadError> {
+    let (out, seconds) = mpsc::channel();
+    let (mut lines, mut spares) = (Vec::new(), Vec::new());
+    for (number, (producer, ledgers)) in producers.iter().zip(ledgers).enumerate() {
+        let (give_back, spare) = mpsc::channel();
+        spares.push(give_back);
+        let (flow, measured_from) = (&flows[number], &borders[number][..]);
+        let own = Own { number: number as u32, producer, flow, measured_from, ledgers };
+        lines.push(line(common, own, pool.clone(), out.clone(), spare)?);
+    }
+    Ok(Crew { lines, spares, seconds })
+}
+
 /// What all producers of a run share.
 struct Common<'r> {
     spec: &'r LoadSpec,
     folder: &'r Path,
+    life: &'r Life,
     clock: Clock,
     halt: &'r Halt<'r>,
     window: &'r Window,
     in_effect: &'r [Property],
+    /// Whether they send again, and no more.
+    resends: bool,
 }
 
 /// What is one producer's.
@@ -225,15 +357,13 @@ struct Ledgers {
 }
 
 impl Ledgers {
-    fn create(spec: &LoadSpec, folder: &Path, producer: u32) -> Result<Self, LoadError> {
+    fn create(spec: &LoadSpec, life: &Life, folder: &Path, producer: u32) -> Result<Self, LoadError> {
         if !spec.verified {
             return Ok(Self { send: None, delivery: None, transactions: None });
         }
-        let identity = Identity { run: spec.run, producer, incarnation: INCARNATION };
-        let streams: Vec<StreamStart> = (0..spec.partitions)
-            .map(|partition| StreamStart { stream: stream_of(spec, producer, partition), first_sequence: 0 })
-            .collect();
-        let (send, delivery) = ackmark_ledger::create(folder, identity, &streams)?;
+        let identity = Identity { run: spec.run, producer, incarnation: life.incarnation };
+        let (starts, resends) = (life.starts(spec, producer), &life.resends[producer as usize]);
+        let (send, delivery) = ackmark_ledger::create(folder, identity, &starts, resends)?;
         let transactional = spec.profile.transactions.is_some();
         let transactions = transactional.then(|| TransactionLog::create(folder, identity)).transpose()?;
         Ok(Self { send: Some(send), delivery: Some(delivery), transactions })
@@ -271,7 +401,9 @@ fn line<'r>(
             transaction_timeout,
             streams: spec.partitions as usize,
         };
-        Transactions::new(&around, bounds, log)
+        let last = common.life.transaction[own.number as usize];
+        let number = log.as_ref().map_or(last, |log| log.last().max(last));
+        Transactions::new(&around, bounds, log, number)
     });
     let (reject, rejections) = mpsc::channel();
     let delivery = Delivery {
@@ -292,6 +424,7 @@ fn line<'r>(
     let sender = Sender {
         number: own.number,
         run: spec.run,
+        incarnation: common.life.incarnation,
         verified: spec.verified,
         first_stream: stream_of(spec, own.number, 0),
         partitions: spec.partitions,
@@ -311,8 +444,8 @@ fn line<'r>(
             rejections: reject,
         },
         pool,
-        sequences: Sequences::new(spec.partitions as usize, send_ledger),
-        keys: KeySource::new(&spec.message.keys, own.number, spec.seed),
+        sequences: Sequences::new(common.life.next[own.number as usize].clone(), send_ledger),
+        keys: KeySource::new(&spec.message.keys, own.number, common.life.incarnation, spec.seed),
         stamps: taker,
         bounds: Bounds { messages: spec.outstanding.0, bytes: spec.outstanding_bytes.0 },
         transactions,
@@ -346,9 +479,11 @@ fn drive<'r>(
             let report = thread::Builder::new().name(name("report"));
             deliveries.push(report.spawn_scoped(scope, move || delivery.run(producer, drain))?);
             let send = thread::Builder::new().name(name("send"));
-            let sending = send.spawn_scoped(scope, move || match schedule {
-                None => sender.run_max(),
-                Some(schedule) => sender.run_rate(schedule),
+            let again = common.resends.then(|| &common.life.keys[number as usize][..]);
+            let sending = send.spawn_scoped(scope, move || match (again, schedule) {
+                (Some(keys), _) => sender.run_resends(keys),
+                (None, None) => sender.run_max(),
+                (None, Some(schedule)) => sender.run_rate(schedule),
             });
             // Without its sender the delivery thread would wait for ever.
             if sending.is_err() {
@@ -508,7 +643,7 @@ fn manifest(
     let producers = asked.iter().enumerate().map(|(number, properties)| ProducerEntry {
         producer: number as u32,
         transactional_id: properties.value("transactional.id").map(str::to_owned),
-        incarnations: if spec.verified { vec![INCARNATION] } else { Vec::new() },
+        incarnations: if spec.verified { vec![0] } else { Vec::new() },
         streams: (0..spec.partitions)
             .map(|partition| Stream { stream: stream_of(spec, number as u32, partition), topic: 0, partition })
             .collect(),
@@ -524,11 +659,13 @@ fn manifest(
         promise: promise.clone(),
         topics: vec![target.start.clone()],
         producers: producers.collect(),
+        resumed: Vec::new(),
         simulated: spec.simulated,
     }
 }
 
-fn stream_of(spec: &LoadSpec, producer: u32, partition: u32) -> u32 {
+/// The stream of a producer and a partition.
+pub(crate) fn stream_of(spec: &LoadSpec, producer: u32, partition: u32) -> u32 {
     producer * spec.partitions + partition
 }
 

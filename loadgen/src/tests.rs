@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use ackmark_schema::{
     load_spec::{LoadSpec, Schedule},
+    manifest::{Manifest, ProducerEntry, Stream, TopicStart},
     profile,
+    promise::{Acks, Basis, Promise},
     scenario::{Keys, Message, Payload, Size},
     units::{Bytes, Count, Span},
     version::SchemaId,
 };
+use jiff::Timestamp;
 
 /// A small spec of a built-in profile.
 pub(crate) fn spec(profile: &str) -> LoadSpec {
@@ -31,6 +34,39 @@ pub(crate) fn spec(profile: &str) -> LoadSpec {
         drain_timeout: Span(Duration::from_secs(10)),
         seed: 1,
         verified: true,
+        simulated: true,
+    }
+}
+
+/// The manifest of one producer's run 1, a stream for each partition.
+pub(crate) fn manifest(partitions: u32) -> Manifest {
+    let basis = Basis {
+        acks: Acks::All,
+        idempotence: false,
+        transactional: false,
+        retries: 5,
+        max_in_flight: 5,
+        replication_factor: 3,
+        min_insync_replicas: 2,
+        unclean_leader_election: false,
+    };
+    Manifest {
+        schema: SchemaId::default(),
+        run: 1,
+        started: Timestamp::UNIX_EPOCH,
+        bootstrap_servers: String::new(),
+        cluster_id: None,
+        profile: spec("all-acks").profile,
+        properties: Vec::new(),
+        promise: Promise::derive(basis, &[]),
+        topics: vec![TopicStart { name: "t".into(), id: None, start_offsets: vec![0; partitions as usize] }],
+        producers: vec![ProducerEntry {
+            producer: 0,
+            transactional_id: None,
+            incarnations: vec![0],
+            streams: (0..partitions).map(|partition| Stream { stream: partition, topic: 0, partition }).collect(),
+        }],
+        resumed: Vec::new(),
         simulated: true,
     }
 }

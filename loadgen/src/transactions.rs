@@ -88,6 +88,15 @@ impl TransactionTally {
             last_end_ns: 0,
         }
     }
+
+    /// Adds what the same producer did before, none of which was measured.
+    pub(crate) fn absorb(&mut self, earlier: &Self) {
+        self.committed += earlier.committed;
+        self.aborted += earlier.aborted;
+        self.indeterminate += earlier.indeterminate;
+        self.broker_errors += earlier.broker_errors;
+        self.messages += earlier.messages;
+    }
 }
 
 /// A transaction that is open.
@@ -134,8 +143,8 @@ pub(crate) struct Surroundings<'r> {
 }
 
 impl<'r> Transactions<'r> {
-    /// None is begun yet.
-    pub(crate) fn new(around: &Surroundings<'r>, bounds: Bounds, log: Option<TransactionLog>) -> Self {
+    /// None is begun yet; the first one is counted on from `number`.
+    pub(crate) fn new(around: &Surroundings<'r>, bounds: Bounds, log: Option<TransactionLog>, number: u32) -> Self {
         Self {
             producer: around.producer,
             clock: around.clock,
@@ -144,7 +153,7 @@ impl<'r> Transactions<'r> {
             bounds,
             step_timeout: around.transaction_timeout + GRACE,
             log,
-            number: 0,
+            number,
             member_of: vec![0; around.streams],
             open: None,
             aborts_in_row: 0,
@@ -220,9 +229,9 @@ impl<'r> Transactions<'r> {
         result
     }
 
-    /// The tally at the end.
-    pub(crate) fn into_tally(self) -> TransactionTally {
-        self.tally
+    /// The tally at the end, and the log, for whoever goes on with it.
+    pub(crate) fn into_parts(self) -> (TransactionTally, Option<TransactionLog>) {
+        (self.tally, self.log)
     }
 
     fn flush_and_commit(&mut self, open: Open, from_ns: u64, measured: bool) -> Result<(), TransactionsEnd> {

@@ -121,6 +121,7 @@ pub(crate) fn load_report() -> LoadReport {
     LoadReport {
         schema: SchemaId::default(),
         spec: common.trial(&plan, &plan.trials[0], None, "topic"),
+        incarnation: 0,
         properties: Vec::new(),
         promise: Promise::derive(basis, &[]),
         librdkafka_version: "2.12.1".into(),
@@ -128,6 +129,7 @@ pub(crate) fn load_report() -> LoadReport {
         error: None,
         started: Timestamp::UNIX_EPOCH,
         total: load.total,
+        resent: Counts::default(),
         measured: load.measured,
         latency_intended: None,
         latency_send: None,

@@ -135,6 +135,7 @@ fn add_ledgers(a: LedgerCounts, b: LedgerCounts) -> LedgerCounts {
         acknowledged: a.acknowledged + b.acknowledged,
         failed: a.failed + b.failed,
         indeterminate: a.indeterminate + b.indeterminate,
+        resent: a.resent + b.resent,
         committed_transactions: a.committed_transactions + b.committed_transactions,
         aborted_transactions: a.aborted_transactions + b.aborted_transactions,
         indeterminate_transactions: a.indeterminate_transactions + b.indeterminate_transactions,

@@ -355,6 +355,43 @@ unsafe fn topic_results(results: &[*const sys::rd_kafka_topic_result_t]) -> Vec<
     results.iter().map(one).collect()
 }
 
+/// A topic's own id; `None` where the brokers tell none.
+pub(crate) fn topic_id(
+    handle: &Handle,
+    queue: &Queue,
+    name: &str,
+    timeout: Duration,
+) -> Result<Option<String>, Refusal> {
+    let options = Options::new(handle, Operation::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout);
+    let name = c_string("topic name", name).map_err(|error| (ErrorCode::INVALID_ARG, error.to_string()))?;
+    // SAFETY: the name is copied; the collection is ours, copied by the call and then destroyed.
+    unsafe {
+        let mut names = [name.as_ptr()];
+        let topics = sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+        sys::rd_kafka_DescribeTopics(handle.as_ptr(), topics, options.0.as_ptr(), queue.as_ptr());
+        sys::rd_kafka_TopicCollection_destroy(topics);
+    }
+    let event = answer(queue, sys::RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT, timeout)?;
+    let mut count = 0;
+    // SAFETY: the event is of this type; what it lends lives as long as it and is copied.
+    unsafe {
+        let result = sys::rd_kafka_event_DescribeTopics_result(event.as_ptr());
+        let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        let topic =
+            *items(topics, count).first().ok_or_else(|| (ErrorCode::FAIL, "the answer names no topic".to_owned()))?;
+        let error = sys::rd_kafka_TopicDescription_error(topic);
+        if !error.is_null()
+            && let Some(code) = ErrorCode::from_raw(super::rd_kafka_error_code(error))
+        {
+            return Err((code, owned(sys::rd_kafka_error_string(error))));
+        }
+        let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+        let zero =
+            sys::rd_kafka_Uuid_most_significant_bits(id) == 0 && sys::rd_kafka_Uuid_least_significant_bits(id) == 0;
+        Ok((!zero).then(|| owned(sys::rd_kafka_Uuid_base64str(id))))
+    }
+}
+
 pub(crate) fn describe_configs(
     handle: &Handle,
     queue: &Queue,

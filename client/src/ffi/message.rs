@@ -182,7 +182,8 @@ impl<'p> MessageBatch<'p> {
     /// When the batch is full.
     #[inline]
     pub fn push(&mut self, payload: &'p [u8], key: Option<&'p [u8]>, opaque: u64) {
-        self.set(self.messages.len(), payload, key, opaque);
+        assert!(self.messages.len() < self.capacity, "the batch is full");
+        self.messages.push(RawMessage::to_send(payload, key, opaque));
     }
 
     /// How many messages are in it.

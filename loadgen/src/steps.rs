@@ -1,0 +1,209 @@
+//! The hot path's steps as loops of their own: what the two threads of a producer do per message, without a client
+//! and a cluster. For benches; no interface to build on.
+
+use std::{
+    hint::black_box,
+    path::Path,
+    sync::{
+        atomic::{AtomicBool, AtomicU64},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use ackmark_client::{ErrorCode, MessageBatch, Outcome};
+use ackmark_ledger::{DeliveryLedger, Identity, SendLedger, StreamStart};
+use ackmark_schema::{
+    record::Header,
+    scenario::{Keys, Message, Payload, Size},
+    units::Bytes,
+};
+
+use crate::{
+    assign::Assignment,
+    clock::Clock,
+    delivery::{Delivery, Sink},
+    fill::Run,
+    flow::{Flow, Halt},
+    opaque,
+    payload::{Pool, PoolPlan},
+    sender::RUN_MESSAGES_MAX,
+    slab::{Giver, Taker, slab},
+    window::Window,
+};
+
+/// Partitions that the runs go to in turn.
+const PARTITIONS: usize = 6;
+/// Messages that are handed over by one call.
+pub const RUN_MESSAGES: usize = RUN_MESSAGES_MAX;
+/// Messages of one report: a full batch by the shipped scenarios.
+pub const REPORT_MESSAGES: usize = 10_000;
+/// Stamps of an open loop.
+const OUTSTANDING: usize = 100_000;
+/// Between intended times in an open loop, nanoseconds.
+const SPACING_NS: u64 = 1_000;
+
+/// A ledger for [`Sending`] and for [`report`].
+///
+/// # Panics
+/// When it cannot be made.
+pub fn ledger(folder: &Path) -> (SendLedger, DeliveryLedger) {
+    let streams: Vec<_> = (0..PARTITIONS as u32).map(|stream| StreamStart { stream, first_sequence: 0 }).collect();
+    let identity = Identity { run: 1, producer: 0, incarnation: 0 };
+    ackmark_ledger::create(folder, identity, &streams, &[]).expect("a ledger in a fresh folder")
+}
+
+/// The send thread's work but for handing over.
+pub struct Sending {
+    pool: Pool,
+    ledger: SendLedger,
+    assignment: Assignment,
+    members: Vec<u32>,
+    intended: Vec<u64>,
+    taker: Option<Taker>,
+    giver: Option<Giver>,
+    spare: Option<MessageBatch<'static>>,
+    clock: Clock,
+    turn: usize,
+}
+
+impl Sending {
+    /// Messages of `value_bytes`, by a schedule or as fast as possible.
+    ///
+    /// # Panics
+    /// When values cannot be prepared.
+    pub fn new(value_bytes: u64, open_loop: bool, ledger: SendLedger) -> Self {
+        let spacing_ns = if open_loop { SPACING_NS } else { 0 };
+        let (taker, giver) = open_loop.then(|| slab(OUTSTANDING)).unzip();
+        Self {
+            pool: pool(value_bytes),
+            ledger,
+            assignment: Assignment::new(RUN_MESSAGES, PARTITIONS as u32),
+            members: (0..RUN_MESSAGES as u32).collect(),
+            intended: (0..RUN_MESSAGES as u64).map(|at| at * spacing_ns).collect(),
+            taker,
+            giver,
+            spare: Some(MessageBatch::new(RUN_MESSAGES)),
+            clock: Clock::start(),
+            turn: 0,
+        }
+    }
+
+    /// Prepares a run of [`RUN_MESSAGES`]; gives the opaque of its last message.
+    ///
+    /// # Panics
+    /// When the ledger cannot grow.
+    pub fn prepare_run(&mut self) -> u64 {
+        let slot = self.turn;
+        self.turn = (slot + 1) % PARTITIONS;
+        let now_ns = self.clock.now_ns().max(RUN_MESSAGES as u64 * SPACING_NS);
+        let sequence = self.ledger.reserve(slot, RUN_MESSAGES as u64).expect("room for the ledger").start;
+        let mut header = Header {
+            run: 1,
+            stream: slot as u32,
+            sequence,
+            attempt: 0,
+            incarnation: 0,
+            transaction: 0,
+            intended_ns: 0,
+            send_delay_us: 0,
+            sentinel: false,
+            warm_up: false,
+            source: None,
+        };
+        let run = Run {
+            slot,
+            verified: true,
+            clock: self.clock,
+            now_ns,
+            members: &self.members,
+            intended: &self.intended,
+            assignment: &self.assignment,
+        };
+        if let Some(taker) = &mut self.taker {
+            taker.available();
+        }
+        let mut spare = self.spare.take().unwrap_or_else(|| MessageBatch::new(RUN_MESSAGES));
+        let (mut done, mut last) = (0, 0);
+        while done < RUN_MESSAGES {
+            let mut batch = spare.recycle();
+            done += run.fill(done, &mut header, &mut self.pool, &mut self.taker, &mut batch);
+            last = batch.opaque(batch.len() - 1);
+            if let Some(giver) = &mut self.giver {
+                (0..batch.len()).for_each(|at| {
+                    black_box(giver.give(batch.opaque(at)));
+                });
+                giver.publish();
+            }
+            spare = batch.recycle();
+        }
+        self.spare = Some(spare);
+        last
+    }
+}
+
+/// One message in a report.
+#[derive(Clone, Copy)]
+struct Report {
+    opaque: u64,
+    code: Option<ErrorCode>,
+    outcome: Outcome,
+}
+
+/// Gives `work` the delivery thread's accounting of a report of [`REPORT_MESSAGES`] messages, of one partition after
+/// another. All are acknowledged but for each `every`-th (0: none), which timed out.
+///
+/// # Panics
+/// When the ledger cannot grow.
+pub fn report(ledgers: (SendLedger, DeliveryLedger), every: usize, work: impl FnOnce(&mut dyn FnMut())) {
+    let (mut send, ledger) = ledgers;
+    let stop = AtomicBool::new(false);
+    let clock = Clock::start();
+    let halt = Halt::new(&stop, clock, u64::MAX);
+    let window = Window::new(0, u64::MAX / 2, None);
+    let flow = Flow::default();
+    let measured_from: Vec<AtomicU64> = (0..PARTITIONS).map(|_| AtomicU64::new(0)).collect();
+    let (_reject, rejections) = mpsc::channel();
+    let (seconds, _closed) = mpsc::channel();
+    let (_give_back, spare) = mpsc::channel();
+    let mut sink = Sink::new(Delivery {
+        producer: 0,
+        clock: Clock::start(),
+        halt: &halt,
+        window: &window,
+        flow: &flow,
+        measured_from: &measured_from,
+        layout: pool(100).layout().clone(),
+        ledger: Some(ledger),
+        stamps: None,
+        rejections,
+        seconds,
+        spare,
+        statistics_interval: Duration::from_secs(1),
+    });
+    let reports: Vec<Vec<Report>> = (0..PARTITIONS)
+        .map(|slot| {
+            let sequences = send.reserve(slot, REPORT_MESSAGES as u64).expect("room for the ledger");
+            let reports = sequences.map(|sequence| {
+                let late = every > 0 && sequence as usize % every == every - 1;
+                Report {
+                    opaque: opaque::pack(slot, sequence),
+                    code: late.then_some(ErrorCode::MSG_TIMED_OUT),
+                    outcome: if late { Outcome::Indeterminate } else { Outcome::Acknowledged },
+                }
+            });
+            reports.collect()
+        })
+        .collect();
+    let mut turn = 0;
+    work(&mut || {
+        sink.account(reports[turn].iter().map(|report| (report.opaque, report.code, report.outcome)));
+        turn = (turn + 1) % PARTITIONS;
+    });
+}
+
+fn pool(value_bytes: u64) -> Pool {
+    let message = Message { size: Size::Fixed(Bytes(value_bytes)), payload: Payload::Random, keys: Keys::None };
+    let plan = PoolPlan { verified: true, batch_bytes: 1_000_000, spacing_ns: 0, seed: 1 };
+    Pool::build(&message, &plan, PARTITIONS).expect("random bodies need nothing")
+}
