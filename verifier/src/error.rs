@@ -7,6 +7,8 @@ use ackmark_ledger::LedgerError;
 use ackmark_schema::text::TextError;
 use thiserror::Error;
 
+use crate::log_reader::LogReaderError;
+
 /// Nothing could be verified.
 #[derive(Debug, Error)]
 pub enum VerifyError {
@@ -57,6 +59,16 @@ pub enum VerifyError {
         /// What the cluster said.
         source: ClientError,
     },
+    /// The topic is another one of that name.
+    #[error("topic '{topic}' has the id {found}, the run wrote to {expected}: it was deleted and created again")]
+    Recreated {
+        /// The topic.
+        topic: String,
+        /// Its id now.
+        found: String,
+        /// The manifest's.
+        expected: String,
+    },
     /// A topic has fewer partitions than the run wrote to.
     #[error("topic '{topic}' has {found} partitions, the run wrote to {expected}: it is another topic of that name")]
     Partitions {
@@ -70,6 +82,23 @@ pub enum VerifyError {
     /// The cluster could not be asked.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The log reader is to read and cannot.
+    #[error("the log reader cannot read this log: {0}")]
+    Log(#[from] LogReaderError),
+    /// An isolation level for the log reader.
+    #[error(
+        "an isolation level is a consumer's, the log reader reads all: leave the level out, or choose the consumer"
+    )]
+    Level,
+    /// The two readers were shown different logs: one of them is wrong, or the log changed between them.
+    #[error(
+        "the two readers differ, so nothing is judged: {difference}; verify again, and if it stays so, report it with \
+         what `ackmark log` shows there"
+    )]
+    ReadersDiffer {
+        /// Where, and how.
+        difference: String,
+    },
     /// The ledger cannot be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

@@ -13,18 +13,27 @@
 //! | committed but invisible | A ∩ committed ∩ seen in the log ∩ unseen under `read_committed` |
 //! | torn transaction | of A and of what is in the log, some but not all seen under `read_committed` |
 //!
+//! A message that was sent again has several attempts, each with its own state, its own transaction and its own copies
+//! in the log. It is lost if it is not there at all and any attempt was acknowledged (and committed); transactions and
+//! failures are looked at attempt by attempt.
+//!
 //! Duplicates by resend are counted under `read_committed` where there is such a scan: an aborted copy is
 //! none to the application.
+//!
+//! What `read_committed` shows is what a consumer was shown, or, where none read, what the transaction markers say that
+//! it would be. Where both are known, markers tell more than the sender's ledger: a message that is shown although its
+//! marker says abort is *aborted but visible*, and one that is not shown although it says commit is *committed but
+//! invisible*, also where the sender does not know how its transaction ended.
 
 use std::{collections::HashMap, ops::Range};
 
-use ackmark_ledger::{Fate, LedgerReader, State, StreamLedger, Transaction};
+use ackmark_ledger::{Fate, LedgerReader, Part, State, StreamLedger, Transaction};
 use ackmark_schema::{anomaly::Class, manifest::Manifest, report::verify::Isolation};
 
 use crate::{
     accounting::{PartitionAccount, RecordTallies},
     live::{SIGHTINGS_MAX, Sightings},
-    stream::StreamAccount,
+    stream::{OfAttempt, StreamAccount},
     tally::{Spot, Tally},
 };
 
@@ -44,6 +53,25 @@ pub struct ScanAccounts {
 impl ScanAccounts {
     fn streams(&self) -> HashMap<u32, &StreamAccount> {
         self.partitions.iter().flat_map(PartitionAccount::streams).collect()
+    }
+
+    /// What the markers of this scan make visible; `None` where it did not follow them. Incomplete where this scan is,
+    /// and where a transaction has no marker: what is behind one that is open is not shown by a broker.
+    pub fn take_committed(&mut self) -> Option<Self> {
+        let open = self.partitions.iter().find_map(|account| {
+            let (producer_id, offset) = account.first_open()?;
+            let place = format!("{}-{}", account.topic(), account.partition());
+            Some(format!(
+                "the transaction of producer id {producer_id} in {place}, from offset {offset}, has no marker"
+            ))
+        });
+        let partitions: Option<Vec<_>> = self.partitions.iter_mut().map(PartitionAccount::take_committed).collect();
+        Some(Self {
+            isolation: Isolation::ReadCommitted,
+            incomplete: self.incomplete.clone().or(open),
+            partitions: partitions?,
+            sightings: None,
+        })
     }
 
     /// What was counted record by record, over all partitions.
@@ -81,10 +109,27 @@ pub struct Case<'a> {
     pub ledger: &'a LedgerReader,
     /// The scans that count, at most one per isolation level.
     pub scans: &'a [ScanAccounts],
+    /// What the markers make visible, beside a `read_committed` scan of a consumer.
+    pub markers: Option<&'a ScanAccounts>,
+    /// Whether each of the manifest's topics keeps all of its records above its log start.
+    pub cleanup: &'a [Cleanup],
+    /// Whether each offset was read twice and by two readers, who agree.
+    pub read_twice: bool,
     /// Whether anything was acknowledged.
     pub acknowledged: bool,
     /// Why no stuck last stable offset can be told, if so.
     pub unfenced: Option<String>,
+}
+
+/// What a topic's `cleanup.policy` does to the middle of its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cleanup {
+    /// Nothing: records go from the front, by retention.
+    Nothing,
+    /// Records may go from anywhere: `compact` is among its policies.
+    Compacts,
+    /// It is not known, and why.
+    Unknown(String),
 }
 
 const NO_TRANSACTIONS: &str = "no transactions";
@@ -100,13 +145,53 @@ pub fn weigh(case: &Case<'_>) -> Evidence {
     for class in Class::ALL {
         looks.insert(class, Look::NotApplicable("no consumer group is under test".into()));
     }
-    looks
-        .insert(Class::InconsistentOffset, Look::NotApplicable("each offset was read once per isolation level".into()));
+    looks.insert(Class::InconsistentOffset, twice(case));
+    looks.insert(Class::OffsetGap, offset_gaps(case, log));
     by_record(case, log, committed, &mut looks);
     by_stream(case, log, &mut looks);
     by_transaction(case, log, committed, &mut looks);
     looks.insert(Class::StuckLso, stuck(case, log));
     Evidence { looks }
+}
+
+fn twice(case: &Case<'_>) -> Look {
+    if case.read_twice {
+        Look::Counted(Tally::default())
+    } else {
+        Look::NotApplicable("each offset was read once per isolation level".into())
+    }
+}
+
+/// Offsets that hold nothing, of topics that are not compacted.
+fn offset_gaps(case: &Case<'_>, log: Option<&ScanAccounts>) -> Look {
+    let Some(scan) = log else { return presence(None, Tally::default()) };
+    if scan.partitions.iter().any(|account| account.log_facts().is_none()) {
+        return Look::NotApplicable("a consumer is not shown markers, so a gap means nothing to it".into());
+    }
+    let homes = homes(case);
+    if homes.values().any(|home| home.expired) {
+        return Look::NotApplicable("records were deleted: the log start has passed the start of the run".into());
+    }
+    let mut tally = Tally::default();
+    let mut why = None;
+    let mut examined = false;
+    for (topic, cleanup) in case.manifest.topics.iter().zip(case.cleanup) {
+        match cleanup {
+            Cleanup::Nothing => {
+                examined = true;
+                let of_topic = scan.partitions.iter().filter(|account| account.topic() == topic.name);
+                of_topic.for_each(|account| tally.merge(&account.tallies().offset_gap));
+            }
+            Cleanup::Compacts => why = Some(format!("topic {} is compacted", topic.name)),
+            Cleanup::Unknown(reason) => {
+                why = Some(format!("the cleanup.policy of topic {} is not known: {reason}", topic.name));
+            }
+        }
+    }
+    match why {
+        Some(why) if !examined || tally.count() == 0 => Look::NotApplicable(why),
+        _ => presence(log, tally),
+    }
 }
 
 /// A look at something that a scan may show: what was found counts, nothing found counts if it read all.
@@ -191,7 +276,8 @@ fn homes<'a>(case: &Case<'a>) -> HashMap<u32, Home<'a>> {
 
 impl Home<'_> {
     fn spot(&self, stream: u32, sequence: u64) -> Spot<'_> {
-        Spot { topic: self.topic, partition: self.partition, message: Some((stream, sequence)), offset: None }
+        let message = Some((stream, sequence));
+        Spot { topic: self.topic, partition: self.partition, message, offset: None, cause: None }
     }
 
     fn add(&self, tally: &mut Tally, stream: u32, range: &Range<u64>) {
@@ -215,11 +301,12 @@ fn by_stream(case: &Case<'_>, log: Option<&ScanAccounts>, looks: &mut HashMap<Cl
     let mut tallies = StreamTallies::default();
     for stream in case.ledger.streams() {
         let account = accounts.get(&stream.stream).copied().unwrap_or(&nothing);
-        let fates = fates.get(&stream.stream).map_or(&[][..], Vec::as_slice);
-        absent(stream, account, &homes[&stream.stream], fates, &mut tallies);
-        for (range, _) in stream.runs().filter(|(_, state)| *state == State::Failed) {
-            for seen in account.seen(range) {
-                homes[&stream.stream].add(&mut tallies.failed_visible, stream.stream, &seen);
+        absent(stream, account, &homes[&stream.stream], &fates, &mut tallies);
+        for part in stream.parts() {
+            for (range, _) in part.runs_within(part.range()).filter(|(_, state)| *state == State::Failed) {
+                for seen in account.of_attempt(part.attempt).seen(range) {
+                    homes[&stream.stream].add(&mut tallies.failed_visible, stream.stream, &seen);
+                }
             }
         }
     }
@@ -234,40 +321,66 @@ fn by_stream(case: &Case<'_>, log: Option<&ScanAccounts>, looks: &mut HashMap<Cl
     looks.insert(Class::FailedVisible, presence(log, tallies.failed_visible));
 }
 
+/// What an absent message would have to be by one attempt at it, the strongest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Claim {
+    /// It may be absent.
+    Absent,
+    /// It must be there.
+    Kept,
+}
+
 /// Sorts what a stream lacks in the log by what its sender knows.
-fn absent(
-    stream: &StreamLedger,
-    account: &StreamAccount,
-    home: &Home<'_>,
-    fates: &[(Range<u64>, Fate)],
-    tallies: &mut StreamTallies,
-) {
+fn absent(stream: &StreamLedger, account: &StreamAccount, home: &Home<'_>, fates: &Fates, tallies: &mut StreamTallies) {
     for unseen in stream.reserved().flat_map(|reserved| account.unseen(reserved)) {
-        for (range, state) in stream.runs_within(unseen) {
-            match state {
-                State::Failed => {}
-                State::Open | State::Indeterminate => home.add(&mut tallies.absent, stream.stream, &range),
-                State::Acknowledged => {
-                    split(range, fates, |part, fate| match fate {
-                        None | Some(Fate::Committed) if home.expired => {
-                            home.add(&mut tallies.expired, stream.stream, &part);
-                        }
-                        None | Some(Fate::Committed) => home.add(&mut tallies.lost, stream.stream, &part),
-                        Some(Fate::Indeterminate) => home.add(&mut tallies.absent, stream.stream, &part),
+        let mut claims = Vec::new();
+        for part in stream.parts() {
+            let fates = fates.get(&(stream.stream, part.attempt)).map_or(&[][..], Vec::as_slice);
+            for (range, state) in part.runs_within(unseen.clone()) {
+                match state {
+                    State::Failed => {}
+                    State::Open | State::Indeterminate => claims.push((range, Claim::Absent)),
+                    State::Acknowledged => split(range, fates, |range, fate| match fate {
+                        None | Some(Fate::Committed) => claims.push((range, Claim::Kept)),
+                        Some(Fate::Indeterminate) => claims.push((range, Claim::Absent)),
                         Some(Fate::Aborted) => {}
-                    });
+                    }),
                 }
             }
         }
+        strongest(&claims, |range, claim| match claim {
+            Claim::Kept if home.expired => home.add(&mut tallies.expired, stream.stream, &range),
+            Claim::Kept => home.add(&mut tallies.lost, stream.stream, &range),
+            Claim::Absent => home.add(&mut tallies.absent, stream.stream, &range),
+        });
     }
 }
 
-/// The fates of each stream's sequences, rising.
-fn fates(transactions: &[Transaction]) -> HashMap<u32, Vec<(Range<u64>, Fate)>> {
-    let mut all: HashMap<u32, Vec<_>> = HashMap::new();
+/// The strongest claim on each sequence, rising.
+fn strongest(claims: &[(Range<u64>, Claim)], mut each: impl FnMut(Range<u64>, Claim)) {
+    let mut borders: Vec<(u64, Claim, bool)> =
+        claims.iter().flat_map(|(range, claim)| [(range.start, *claim, true), (range.end, *claim, false)]).collect();
+    borders.sort_unstable();
+    let (mut at, mut open) = (0, [0_usize; 2]);
+    for (border, claim, begins) in borders {
+        let strongest = [Claim::Kept, Claim::Absent].into_iter().find(|claim| open[*claim as usize] > 0);
+        if let Some(strongest) = strongest.filter(|_| at < border) {
+            each(at..border, strongest);
+        }
+        at = border;
+        if begins { open[claim as usize] += 1 } else { open[claim as usize] -= 1 }
+    }
+}
+
+/// The fates of each stream's sequences by attempt, rising.
+type Fates = HashMap<(u32, u16), Vec<(Range<u64>, Fate)>>;
+
+fn fates(transactions: &[Transaction]) -> Fates {
+    let mut all = Fates::new();
     for transaction in transactions {
         for member in &transaction.members {
-            all.entry(member.stream).or_default().push((member.sequences.clone(), transaction.fate));
+            let fates = all.entry((member.stream, member.attempt)).or_default();
+            fates.push((member.sequences.clone(), transaction.fate));
         }
     }
     for fates in all.values_mut() {
@@ -316,13 +429,16 @@ fn by_transaction(
         return;
     }
     let nothing = StreamAccount::default();
-    let (shown, stored) =
-        (committed.map(ScanAccounts::streams).unwrap_or_default(), log.map(ScanAccounts::streams).unwrap_or_default());
+    let complete = |scan: &&ScanAccounts| scan.incomplete.is_none();
+    let markers = case.markers.filter(complete).filter(|_| committed.as_ref().is_some_and(complete));
+    let (shown, stored, marked) = (streams_of(committed), streams_of(log), markers.map(ScanAccounts::streams));
     let homes = homes(case);
     let mut tallies = TransactionTallies::default();
     for transaction in case.ledger.transactions() {
-        one_transaction(case, transaction, &homes, &mut tallies, |stream| {
-            [&shown, &stored].map(|accounts| accounts.get(&stream).copied().unwrap_or(&nothing))
+        one_transaction(case, transaction, &homes, &mut tallies, |stream| Views {
+            shown: shown.get(&stream).copied().unwrap_or(&nothing),
+            stored: stored.get(&stream).copied().unwrap_or(&nothing),
+            marked: marked.as_ref().map(|marked| marked.get(&stream).copied().unwrap_or(&nothing)),
         });
     }
     let expired = homes.values().any(|home| home.expired);
@@ -338,12 +454,26 @@ fn by_transaction(
     looks.insert(Class::EarlyVisible, early(case, committed, &homes));
 }
 
+fn streams_of(scan: Option<&ScanAccounts>) -> HashMap<u32, &StreamAccount> {
+    scan.map(ScanAccounts::streams).unwrap_or_default()
+}
+
+/// A stream as it was seen.
+struct Views<'s> {
+    /// Under `read_committed`.
+    shown: &'s StreamAccount,
+    /// In the log.
+    stored: &'s StreamAccount,
+    /// Visible by its markers, where that is known beside what was shown.
+    marked: Option<&'s StreamAccount>,
+}
+
 fn one_transaction<'s>(
     case: &Case<'_>,
     transaction: &Transaction,
     homes: &HashMap<u32, Home<'_>>,
     tallies: &mut TransactionTallies,
-    accounts: impl Fn(u32) -> [&'s StreamAccount; 2],
+    views: impl Fn(u32) -> Views<'s>,
 ) {
     let (mut visible, mut whole) = (0, 0);
     // Where the first message is that should be visible with the others and is not.
@@ -353,9 +483,13 @@ fn one_transaction<'s>(
         let (Some(stream), Some(home)) = (case.ledger.stream(member.stream), homes.get(&member.stream)) else {
             continue;
         };
-        let [shown, stored] = accounts(member.stream);
+        let Views { shown, stored, marked } = views(member.stream);
+        let [shown, stored] = [shown, stored].map(|account| account.of_attempt(member.attempt));
+        let marked = marked.map(|account| account.of_attempt(member.attempt));
         expired |= home.expired;
-        for (range, state) in stream.runs_within(member.sequences.clone()) {
+        let own = |part: &&Part| (part.incarnation, part.attempt) == (transaction.incarnation, member.attempt);
+        let runs = stream.parts().filter(own).flat_map(|part| part.runs_within(member.sequences.clone()));
+        for (range, state) in runs {
             if state == State::Failed {
                 continue;
             }
@@ -364,7 +498,15 @@ fn one_transaction<'s>(
             visible += seen;
             whole += if state == State::Acknowledged { length } else { stored.seen_count(range.clone()).max(seen) };
             if transaction.fate == Fate::Aborted {
-                shown.seen(range.clone()).for_each(|part| home.add(&mut tallies.aborted_visible, member.stream, &part));
+                for part in &shown.seen(range.clone()) {
+                    home.add(&mut tallies.aborted_visible, member.stream, part);
+                }
+            }
+            if let Some(marked) = marked {
+                let known = (transaction.fate, state);
+                against_markers(known, &range, [shown, marked], |tally, part| {
+                    home.add(tallies.of_markers(tally), member.stream, part);
+                });
             }
             for unseen in shown.unseen(range) {
                 if state == State::Acknowledged && missing.is_none() {
@@ -381,6 +523,43 @@ fn one_transaction<'s>(
     }
     if let Some(spot) = missing.filter(|_| visible > 0 && visible < whole && !expired) {
         tallies.torn.add(1, spot);
+    }
+}
+
+/// Which way markers and a consumer differ.
+#[derive(Debug, Clone, Copy)]
+enum Contradiction {
+    /// Shown although its marker says abort.
+    AbortedVisible,
+    /// Not shown although its marker says commit.
+    CommittedInvisible,
+}
+
+impl TransactionTallies {
+    fn of_markers(&mut self, contradiction: Contradiction) -> &mut Tally {
+        match contradiction {
+            Contradiction::AbortedVisible => &mut self.aborted_visible,
+            Contradiction::CommittedInvisible => &mut self.committed_invisible,
+        }
+    }
+}
+
+/// Where markers and a consumer differ, as far as the ledger alone has not convicted it.
+fn against_markers(
+    (fate, state): (Fate, State),
+    range: &Range<u64>,
+    [shown, marked]: [OfAttempt<'_>; 2],
+    mut each: impl FnMut(Contradiction, &Range<u64>),
+) {
+    if fate != Fate::Aborted {
+        for part in shown.seen(range.clone()) {
+            marked.unseen(part).iter().for_each(|part| each(Contradiction::AbortedVisible, part));
+        }
+    }
+    if fate != Fate::Committed || state != State::Acknowledged {
+        for part in marked.seen(range.clone()) {
+            shown.unseen(part).iter().for_each(|part| each(Contradiction::CommittedInvisible, part));
+        }
     }
 }
 
@@ -424,7 +603,7 @@ fn stuck(case: &Case<'_>, log: Option<&ScanAccounts>) -> Look {
         };
         if stable < account.position() {
             let (topic, partition) = (account.topic(), account.partition());
-            tally.add(1, Spot { topic, partition, message: None, offset: Some(stable) });
+            tally.add(1, Spot { topic, partition, message: None, offset: Some(stable), cause: None });
         }
     }
     presence(Some(scan), tally)

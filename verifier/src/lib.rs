@@ -9,29 +9,41 @@
 //! | module | what |
 //! |---|---|
 //! | [`observation`] | what a reader can tell of a partition |
-//! | [`intervals`], [`stream`] | which sequences were seen: memory grows with gaps, not with messages |
+//! | [`intervals`], `runs`, [`stream`] | which sequences were seen, and from where: memory grows with gaps, not with messages |
+//! | [`origin`] | where a copy came from, and why it is there once more |
 //! | [`accounting`] | one partition as a scan has seen it |
+//! | `committed` | what `read_committed` shows, by the markers |
 //! | `others` | whose a damaged record is |
 //! | [`evidence`] | the ledger against the scans: an exact tally per class |
 //! | [`verdict`] | tallies against the promise |
+//! | [`log_reader`] | the log's eye: the whole log at rest |
 //! | [`reader`] | the application's eye: librdkafka consumers in threads |
+//! | [`digest`], [`compare`] | one eye held against the other |
+//! | [`scans`] | who reads, and when |
 //! | [`live`], [`latency`] | what is measured beside accounting when a load is followed |
 //! | [`mod@verify`] | one verification, from load folder to report |
 //!
-//! Limits: at rest only what a consumer is shown can be judged: hidden control records leave gaps in
-//! offsets which are counted and mean nothing by themselves. A log is judged up to its seal.
+//! Limits: a consumer is not shown markers, producer ids or holes, so what it reads leaves causes unexplained and gaps
+//! unexamined. A log is judged up to its seal.
 
 pub mod accounting;
+mod committed;
+pub mod compare;
 mod cpu;
+pub mod digest;
 pub mod error;
 pub mod evidence;
 pub mod intervals;
 pub mod latency;
 pub mod live;
+pub mod log_reader;
 pub mod observation;
+pub mod origin;
 mod others;
 pub mod progress;
 pub mod reader;
+mod runs;
+pub mod scans;
 pub mod stream;
 pub mod tally;
 pub mod verdict;
@@ -40,4 +52,5 @@ pub mod verify;
 pub use error::VerifyError;
 pub use progress::{Progress, ProgressEvent};
 pub use reader::Limits;
-pub use verify::{VerifyOptions, verify};
+pub use scans::Eyes;
+pub use verify::{VerifyOptions, verify, verify_by};

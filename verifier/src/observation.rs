@@ -1,4 +1,7 @@
 //! What a reader of one partition can tell. It says nothing of how it was read.
+//!
+//! A consumer is shown records; what it is not shown it skips in silence. The log reader is shown the log: batches with
+//! their producer, markers, and that there is nothing where there is nothing.
 
 /// A record's place and value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,20 +12,54 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// What a batch says of its records, for readers that are shown it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// Its first offset, also where compaction took that record.
+    pub base_offset: i64,
+    /// Epoch of the leader that appended it.
+    pub leader_epoch: i32,
+    /// Its producer's id; negative without idempotence.
+    pub producer_id: i64,
+    /// The epoch of that id.
+    pub producer_epoch: i16,
+    /// Sequence of the record at the first offset.
+    pub base_sequence: i32,
+    /// Whether it belongs to a transaction.
+    pub transactional: bool,
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Its records are valid.
+    Commit,
+    /// Its records are none.
+    Abort,
+}
+
+/// The marker at a transaction's end in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marker {
+    /// Its offset.
+    pub offset: i64,
+    /// The producer whose transaction ends.
+    pub producer_id: i64,
+    /// How.
+    pub ending: Ending,
+}
+
 /// One observation of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Observation<'a> {
+    /// A batch begins: the records that follow are of it. What lies before it and was not observed is an offset gap.
+    Batch(Batch),
     /// Records in the order in which they were shown.
     Records(&'a [Record<'a>]),
-    /// A control batch (a transaction marker), for readers that are shown them.
-    ControlBatch {
-        /// Its first offset.
-        first: i64,
-        /// Its last offset.
-        last: i64,
-    },
-    /// Offsets `from..end` hold nothing that was shown: hidden markers, aborted or compacted records.
-    OffsetGap {
+    /// The end of a transaction.
+    Marker(Marker),
+    /// Offsets `from..end` were not shown, which means nothing by itself: markers, aborted or compacted records.
+    Hidden {
         /// The first.
         from: i64,
         /// One past the last.

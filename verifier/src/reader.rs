@@ -25,7 +25,7 @@ use ackmark_ledger::ReservedMarks;
 use ackmark_schema::{manifest::Manifest, properties::Origin, report::verify::Isolation};
 
 use crate::{
-    accounting::{PartitionAccount, Witness},
+    accounting::{Eye, PartitionAccount, Witness},
     evidence::ScanAccounts,
     latency::LatencySeconds,
     live::{LiveWitness, Sightings},
@@ -87,6 +87,8 @@ pub struct ScanPlan<'a> {
     pub marks: &'a Arc<ReservedMarks>,
     /// What to read.
     pub targets: &'a [Target],
+    /// Whether what is shown is summed up, to be compared with another reading.
+    pub digest: bool,
     /// Bounds.
     pub limits: Limits,
 }
@@ -223,7 +225,17 @@ impl Worker {
             let topic = &plan.manifest.topics[target.topic as usize].name;
             consumer.assign(topic, target.partition as i32, StartOffset::At(target.start))?;
             let marks = Arc::clone(plan.marks);
-            let mut account = PartitionAccount::new(plan.manifest, target.topic, target.partition, target.start, marks);
+            let mut account = PartitionAccount::new(
+                plan.manifest,
+                target.topic,
+                target.partition,
+                target.start,
+                marks,
+                Eye::Application,
+            );
+            if plan.digest {
+                account = account.with_digest();
+            }
             account.observe(&Observation::LogStart(target.log_start), &mut ());
             index.insert((target.topic, target.partition as i32), assigned.len());
             assigned.push(Assigned { target: number, account, done: false });
@@ -398,7 +410,7 @@ impl Desk<'_> {
             while let Some(first) = rest.first() {
                 let position = assigned.account.position();
                 if first.offset > position {
-                    let gap = Observation::OffsetGap { from: position, end: first.offset };
+                    let gap = Observation::Hidden { from: position, end: first.offset };
                     assigned.account.observe(&gap, witness);
                 }
                 let dense = rest.windows(2).position(|pair| pair[1].offset != pair[0].offset + 1);

@@ -1,11 +1,17 @@
-//! A count with a few examples.
+//! A count with its causes and a few examples.
 
-use ackmark_schema::report::verify::{EXAMPLES_MAX, Example};
+use ackmark_schema::{
+    anomaly::Cause,
+    report::verify::{CauseCount, EXAMPLES_MAX, Example},
+};
 
-/// An exact count and the first examples of what was counted. Examples that follow each other are joined.
+/// An exact count, of which causes, and the first examples of what was counted. Examples that follow each other are
+/// joined.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     count: u64,
+    /// By position in [`Cause::ALL`]; what has no cause is in none.
+    causes: [u64; Cause::ALL.len()],
     examples: Vec<Example>,
 }
 
@@ -20,6 +26,8 @@ pub struct Spot<'a> {
     pub message: Option<(u32, u64)>,
     /// Offset, where it is in the log.
     pub offset: Option<i64>,
+    /// Why it is there again, for a duplicate.
+    pub cause: Option<Cause>,
 }
 
 impl Tally {
@@ -31,6 +39,9 @@ impl Tally {
     /// Counts `n` in a row from `spot`.
     pub fn add(&mut self, n: u64, spot: Spot<'_>) {
         self.count += n;
+        if let Some(cause) = spot.cause {
+            self.causes[cause as usize] += n;
+        }
         if !self.join(n, spot) && self.examples.len() < EXAMPLES_MAX {
             self.examples.push(Example {
                 topic: spot.topic.to_owned(),
@@ -39,6 +50,8 @@ impl Tally {
                 sequence: spot.message.map(|(_, sequence)| sequence),
                 run_length: n,
                 offset: spot.offset,
+                cause: spot.cause,
+                command: String::new(),
             });
         }
     }
@@ -49,6 +62,7 @@ impl Tally {
         let Some((stream, sequence)) = spot.message else { return false };
         let follows = last.partition == spot.partition
             && last.stream == Some(stream)
+            && last.cause == spot.cause
             && last.sequence.map(|first| first + last.run_length) == Some(sequence)
             && last.offset.map(|first| first + last.run_length as i64) == spot.offset
             && last.topic == spot.topic;
@@ -61,9 +75,16 @@ impl Tally {
     /// Adds another tally; the lowest examples are kept.
     pub fn merge(&mut self, other: &Self) {
         self.count += other.count;
+        self.causes.iter_mut().zip(other.causes).for_each(|(sum, more)| *sum += more);
         self.examples.extend(other.examples.iter().cloned());
         self.examples.sort_by(|a, b| order(a).cmp(&order(b)));
         self.examples.truncate(EXAMPLES_MAX);
+    }
+
+    /// The causes that were counted.
+    pub fn causes(&self) -> Vec<CauseCount> {
+        let counts = Cause::ALL.into_iter().zip(self.causes);
+        counts.filter(|(_, count)| *count > 0).map(|(cause, count)| CauseCount { cause, count }).collect()
     }
 
     /// The examples, lowest offsets first.

@@ -19,7 +19,7 @@ use ackmark_schema::{
     report::{
         load::Provocations,
         seal::SealState,
-        verify::{Examined, Finding, LedgerCounts, Verdict},
+        verify::{CauseCount, Examined, Finding, LedgerCounts, Verdict},
     },
 };
 
@@ -75,11 +75,11 @@ fn finding(class: Class, look: Look, promise: &Promise, circumstances: &Circumst
         Ruling::May | Ruling::NoClaim => Verdict::NotJudged,
         Ruling::MustNot => of_clause(class, &look, circumstances, expired),
     };
-    let (examined, examples) = match look {
-        Look::Counted(tally) => (Examined::Counted(tally.count()), tally.into_examples()),
-        Look::NotApplicable(why) | Look::Unfinished(why) => (Examined::NotExamined { why }, Vec::new()),
+    let (examined, causes, examples) = match look {
+        Look::Counted(tally) => (Examined::Counted(tally.count()), tally.causes(), tally.into_examples()),
+        Look::NotApplicable(why) | Look::Unfinished(why) => (Examined::NotExamined { why }, Vec::new(), Vec::new()),
     };
-    Finding { class, examined, ruling: clause.ruling, ruling_reason: clause.reason.clone(), verdict, examples }
+    Finding { class, examined, ruling: clause.ruling, ruling_reason: clause.reason.clone(), verdict, causes, examples }
 }
 
 /// The verdict on a clause that says "must not".
@@ -148,7 +148,12 @@ fn reason(verdict: Verdict, findings: &[Finding], circumstances: &Circumstances,
 
 fn counted(finding: &Finding) -> String {
     match &finding.examined {
-        Examined::Counted(count) => format!("{count} {}", finding.class.label()),
+        Examined::Counted(count) if finding.causes.is_empty() => format!("{count} {}", finding.class.label()),
+        Examined::Counted(count) => {
+            let cause = |found: &CauseCount| format!("{} {}", found.count, found.cause.label());
+            let causes: Vec<_> = finding.causes.iter().map(cause).collect();
+            format!("{count} {} (cause: {})", finding.class.label(), causes.join(", "))
+        }
         Examined::NotExamined { why } => format!("{} ({why})", finding.class.label()),
     }
 }

@@ -18,7 +18,7 @@ use ackmark_schema::{
     },
 };
 use ackmark_verifier::{
-    accounting::{PartitionAccount, Witness},
+    accounting::{Eye, PartitionAccount, Witness},
     evidence::{Look, ScanAccounts},
     live::{SIGHTINGS_MAX, Sightings},
     observation::{Observation, Record},
@@ -243,11 +243,11 @@ fn what_retention_may_have_taken_is_expired_and_leaves_the_verdict_open() {
 fn offsets_that_go_back_and_hidden_ones_are_counted() {
     let (world, log) = sound();
     let marks = Arc::new(ReservedMarks::open(world.folder.path(), &world.manifest).unwrap());
-    let mut account = PartitionAccount::new(&world.manifest, 0, 0, 5, marks);
+    let mut account = PartitionAccount::new(&world.manifest, 0, 0, 5, marks, Eye::Application);
     let at = |offset: i64, sequence: usize| Record { offset, value: log[sequence].as_deref() };
-    account.observe(&Observation::OffsetGap { from: 5, end: 7 }, &mut ());
+    account.observe(&Observation::Hidden { from: 5, end: 7 }, &mut ());
     account.observe(&Observation::Records(&[at(7, 0), at(8, 1), at(8, 2), at(4, 3)]), &mut ());
-    account.observe(&Observation::ControlBatch { first: 5, last: 5 }, &mut ());
+    account.observe(&Observation::Hidden { from: 5, end: 6 }, &mut ());
     account.observe(&Observation::End(9), &mut ());
     assert_eq!(account.tallies().non_monotonic.count(), 2);
     assert_eq!((account.totals().hidden_offsets, account.position()), (2 + 1 + 3, 9));
@@ -323,7 +323,7 @@ fn a_broken_clause_breaks_the_promise_and_an_allowed_one_does_not() {
     log.push(message(0, 0, 0));
     let judgement = judged_log(log.clone(), |_| {});
     assert_eq!(judgement.verdict, Verdict::Broken);
-    assert_eq!(judgement.reason, "must not occur and did: 1 lost, 1 duplicate (client retry)");
+    assert_eq!(judgement.reason, "must not occur and did: 1 lost, 1 duplicate (same attempt) (cause: 1 unexplained)");
     let weak = ackmark_schema::promise::Basis { acks: Acks::Leader, idempotence: false, ..basis(false) };
     world.manifest.promise = Promise::derive(weak, &[]);
     let judgement = judged(&world, &[world.scan(Isolation::ReadUncommitted, &[log])], |_| {});

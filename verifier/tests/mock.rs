@@ -25,12 +25,19 @@ use ackmark_schema::{
     record::Header,
     report::{
         seal::{SEAL_FILE, SealReport, SealState, SealedPartition},
-        verify::{Isolation, VERIFY_FILE, Verdict, VerifyReport},
+        verify::{Examined, Isolation, ReaderChoice, VERIFY_FILE, Verdict, VerifyReport},
     },
     text,
     version::SchemaId,
 };
-use ackmark_verifier::{Progress, ProgressEvent, VerifyError, VerifyOptions, verify};
+use ackmark_verifier::{
+    Eyes, Progress, ProgressEvent, VerifyError, VerifyOptions,
+    log_reader::LogReaderError,
+    observation::{Observation, Record},
+    reader::{self, ScanOutcome, ScanPlan, ScanState},
+    verify, verify_by,
+};
+use ackmark_wire::config::ConfigError;
 use support::{RUN, TOPIC, World, counted, header, message, value};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -77,6 +84,8 @@ impl Cluster {
         let connection = ClientProperties::with_bootstrap(self.mock.bootstrap_servers(), Origin::Flag);
         let mut options = VerifyOptions::new(connection);
         options.limits.no_progress = Duration::from_secs(5);
+        // The mock does not answer what a topic's configs are.
+        options.request_timeout = Duration::from_secs(2);
         options
     }
 }
@@ -282,7 +291,8 @@ fn a_load_is_followed_from_before_its_start_to_its_seal() {
         verifying.join().unwrap()
     });
     assert_eq!(found(&report), [(Class::Lost, 1)]);
-    assert_eq!(report.scans.len(), 1, "a complete live scan counts as the full one");
+    let readers: Vec<_> = report.scans.iter().map(|scan| (scan.live, scan.reader.as_str())).collect();
+    assert_eq!(readers, [(true, "librdkafka-consumer"), (false, "log-reader")]);
     assert!(report.scans[0].live && report.scans[0].complete, "{:?}", report.scans[0]);
     assert_eq!(report.scans[0].messages, 299);
     let hlog = fs::read_to_string(folder.join("end-to-end.hlog")).unwrap();
@@ -308,7 +318,139 @@ fn an_interrupted_scan_is_no_pass() {
     seal(&cluster, &world, &[0; 3], RUN);
     let report = verify(world.folder.path(), &cluster.options(), &(), &AtomicBool::new(true)).unwrap();
     assert_eq!(report.verdict, Verdict::Inconclusive);
-    assert_eq!(report.scans[0].incomplete_reason.as_deref(), Some("interrupted"));
+    let reason = report.scans[0].incomplete_reason.as_ref().unwrap();
+    assert!(reason.ends_with("interrupted"), "{reason}");
+}
+
+/// A cluster that only librdkafka can read.
+struct NotSpoken;
+
+impl Eyes for NotSpoken {
+    fn log(
+        &self,
+        _plan: &ScanPlan<'_>,
+        _state: &ScanState,
+        _stop: &AtomicBool,
+        _tick: &mut dyn FnMut(),
+    ) -> Result<ScanOutcome, LogReaderError> {
+        let (property, value) = ("sasl.mechanism".to_owned(), "GSSAPI".to_owned());
+        Err(ConfigError::Unsupported { property, value }.into())
+    }
+}
+
+#[test]
+fn a_cluster_that_the_log_reader_does_not_speak_with_is_read_by_a_consumer_and_that_is_told() {
+    let (cluster, world) = (Cluster::start(), world());
+    seal(&cluster, &world, &[0; 3], RUN);
+    let by =
+        |options: &VerifyOptions| verify_by(&NotSpoken, world.folder.path(), options, &(), &AtomicBool::new(false));
+    let report = by(&cluster.options()).unwrap();
+    let readers: Vec<_> = report.scans.iter().map(|scan| scan.reader.as_str()).collect();
+    assert_eq!((report.readers.choice, readers), (ReaderChoice::Auto, vec!["librdkafka-consumer"]));
+    let why = report.readers.fallback.unwrap();
+    assert!(why.contains("does not speak sasl.mechanism=GSSAPI"), "{why}");
+    let gaps = report.findings.iter().find(|finding| finding.class == Class::OffsetGap).unwrap();
+    assert!(matches!(gaps.examined, Examined::NotExamined { .. }), "{gaps:?}");
+    // Asked for by name, it is not replaced in silence.
+    for reader in [ReaderChoice::Log, ReaderChoice::Both] {
+        let error = by(&VerifyOptions { reader, ..cluster.options() }).unwrap_err();
+        assert!(matches!(&error, VerifyError::Log(error) if error.is_not_spoken()), "{error}");
+    }
+}
+
+#[test]
+fn every_choice_of_readers_counts_the_same() {
+    let (cluster, world) = (Cluster::start(), world());
+    cluster.write(0, &messages(0, 0..N));
+    cluster.write(1, &messages(1, 0..N - 7));
+    let mut third = messages(2, 0..N);
+    third.swap(10, 11);
+    third.push(third[5].clone());
+    cluster.write(2, &third);
+    seal(&cluster, &world, &[N as i64, N as i64 - 7, N as i64 + 1], RUN);
+    for (reader, scans) in [
+        (ReaderChoice::Auto, vec!["log-reader"]),
+        (ReaderChoice::Log, vec!["log-reader"]),
+        (ReaderChoice::Consumer, vec!["librdkafka-consumer"]),
+        (ReaderChoice::Both, vec!["log-reader", "librdkafka-consumer"]),
+    ] {
+        let options = VerifyOptions { reader, ..cluster.options() };
+        let report = verify(world.folder.path(), &options, &(), &AtomicBool::new(false)).unwrap();
+        assert_eq!(found(&report), [(Class::Lost, 7), (Class::DuplicateRetry, 1), (Class::Reordered, 1)]);
+        assert_eq!(report.scans.iter().map(|scan| scan.reader.as_str()).collect::<Vec<_>>(), scans);
+        for scan in &report.scans {
+            assert_eq!(
+                (scan.messages, scan.strangers, scan.log.is_some()),
+                (3 * N - 6, 0, scan.reader == "log-reader")
+            );
+        }
+        let lost = report.findings.iter().find(|finding| finding.class == Class::Lost).unwrap();
+        let shown = format!("ackmark log t --partition 1 --stream 1 --sequence {}..{N} -b ", N - 7);
+        assert!(lost.examples[0].command.starts_with(&shown), "{}", lost.examples[0].command);
+    }
+}
+
+/// A consumer in the place of the log reader, which is shown one record too many, if it is so wished.
+struct Twice {
+    too_many: bool,
+}
+
+impl Eyes for Twice {
+    fn log(
+        &self,
+        plan: &ScanPlan<'_>,
+        state: &ScanState,
+        stop: &AtomicBool,
+        tick: &mut dyn FnMut(),
+    ) -> Result<ScanOutcome, LogReaderError> {
+        let mut outcome = reader::scan(plan, state, stop, tick).unwrap();
+        if self.too_many {
+            let record = Record { offset: 2_000, value: Some(b"never stored") };
+            outcome.accounts.partitions[1].observe(&Observation::Records(&[record]), &mut ());
+        }
+        Ok(outcome)
+    }
+}
+
+#[test]
+fn where_two_readers_differ_nothing_is_judged() {
+    let (cluster, world) = (Cluster::start(), world());
+    for partition in 0..PARTITIONS {
+        cluster.write(partition, &messages(partition, 0..N));
+    }
+    seal(&cluster, &world, &[N as i64; 3], RUN);
+    let options = VerifyOptions { reader: ReaderChoice::Both, ..cluster.options() };
+    let stop = AtomicBool::new(false);
+    let by = |too_many| verify_by(&Twice { too_many }, world.folder.path(), &options, &(), &stop);
+    let report = by(false).unwrap();
+    let comparison = report.readers.comparison.unwrap();
+    assert_eq!((comparison.records, comparison.partitions), (3 * (N + 1), 3));
+    assert_eq!((comparison.difference, comparison.incomplete_reason), (None, None));
+    assert_eq!(report.scans.len(), 2);
+    let twice = report.findings.iter().find(|finding| finding.class == Class::InconsistentOffset).unwrap();
+    assert_eq!(counted(&twice.examined), Some(0), "each offset was read twice");
+
+    let error = by(true).unwrap_err();
+    let VerifyError::ReadersDiffer { difference } = &error else { panic!("{error}") };
+    assert!(
+        difference.starts_with("in t-1, first in offsets 1024..2048: the log reader was shown 3002 records"),
+        "{difference}"
+    );
+    let text = fs::read_to_string(world.folder.path().join(VERIFY_FILE)).unwrap();
+    let written: VerifyReport = text::from_json(VERIFY_FILE, &text).unwrap();
+    assert_eq!(written.verdict, Verdict::Inconclusive);
+    assert_eq!(written.reason, format!("the two readers differ: {difference}"));
+    assert_eq!(written.readers.comparison.unwrap().difference.as_ref(), Some(difference));
+}
+
+#[test]
+fn an_isolation_level_is_a_consumers() {
+    let (cluster, world) = (Cluster::start(), world());
+    for reader in [ReaderChoice::Log, ReaderChoice::Both] {
+        let options = VerifyOptions { reader, isolation: Some(Isolation::ReadCommitted), ..cluster.options() };
+        let error = verify(world.folder.path(), &options, &(), &AtomicBool::new(false)).unwrap_err();
+        assert!(matches!(error, VerifyError::Level), "{error}");
+    }
 }
 
 #[test]

@@ -214,7 +214,12 @@ proptest! {
             prop_assert_eq!(count(&evidence, Class::Lost), of(&[State::Acknowledged], false));
         }
         prop_assert_eq!(count(&evidence, Class::AbsentWhenClosed), of(&[State::Open, State::Indeterminate], false));
-        prop_assert_eq!(count(&evidence, Class::FailedVisible), of(&[State::Failed], true));
+        // The ledger knows one attempt: another attempt's copy is not the one that failed.
+        let failed = states.iter().enumerate().flat_map(|(stream, states)| {
+            states.iter().enumerate().filter(|(_, state)| **state == State::Failed).map(move |(sequence, _)| (stream as u32, sequence as u64))
+        });
+        let visible = failed.filter(|key| naive.seen.get(key).is_some_and(|attempts| attempts.contains(&0))).count();
+        prop_assert_eq!(count(&evidence, Class::FailedVisible), visible as u64);
         prop_assert_eq!(count(&evidence, Class::Expired), 0);
         let distinct: u64 = scans[0].partitions.iter().flat_map(|p| p.streams().map(|(_, s)| s.distinct())).sum();
         prop_assert_eq!(distinct, naive.seen.len() as u64);

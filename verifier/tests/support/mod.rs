@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod bytes;
+
 use std::sync::Arc;
 
 use ackmark_ledger::{
@@ -17,9 +19,9 @@ use ackmark_schema::{
     version::SchemaId,
 };
 use ackmark_verifier::{
-    accounting::PartitionAccount,
-    evidence::{Case, Evidence, Look, ScanAccounts, weigh},
-    observation::{Observation, Record},
+    accounting::{Eye, PartitionAccount},
+    evidence::{Case, Cleanup, Evidence, Look, ScanAccounts, weigh},
+    observation::{Batch, Ending, Marker, Observation, Record},
 };
 
 pub(crate) const RUN: u32 = 77;
@@ -57,8 +59,9 @@ pub(crate) fn manifest(producers: u32, partitions: u32, transactional: bool) -> 
         profile: profile::built_in().remove(3),
         properties: Vec::new(),
         promise: Promise::derive(basis(transactional), &[]),
-        topics: vec![TopicStart { name: TOPIC.into(), start_offsets: vec![0; partitions as usize] }],
+        topics: vec![TopicStart { name: TOPIC.into(), id: None, start_offsets: vec![0; partitions as usize] }],
         producers: (0..producers).map(entry).collect(),
+        resumed: Vec::new(),
         simulated: false,
     }
 }
@@ -88,7 +91,7 @@ impl World {
                 let identity = Identity { run: RUN, producer: producer.producer, incarnation: 0 };
                 let streams: Vec<_> =
                     producer.streams.iter().map(|s| StreamStart { stream: s.stream, first_sequence: 0 }).collect();
-                let states = Some(create(folder.path(), identity, &streams).unwrap());
+                let states = Some(create(folder.path(), identity, &streams, &[]).unwrap());
                 let transactions = transactional.then(|| TransactionLog::create(folder.path(), identity).unwrap());
                 Sender { states, transactions }
             })
@@ -112,7 +115,7 @@ impl World {
 
     pub(crate) fn account(&self, partition: u32, log: &[Option<Vec<u8>>]) -> PartitionAccount {
         let marks = Arc::new(ReservedMarks::open(self.folder.path(), &self.manifest).unwrap());
-        let mut account = PartitionAccount::new(&self.manifest, 0, partition, 0, marks);
+        let mut account = PartitionAccount::new(&self.manifest, 0, partition, 0, marks, Eye::Application);
         let records: Vec<_> =
             (0..).zip(log).map(|(offset, value)| Record { offset, value: value.as_deref() }).collect();
         for slice in records.chunks(7) {
@@ -124,6 +127,42 @@ impl World {
         account
     }
 
+    /// As the log's eye is shown it, from offset 0.
+    pub(crate) fn account_of_log(&self, partition: u32, log: &[Entry]) -> PartitionAccount {
+        let marks = Arc::new(ReservedMarks::open(self.folder.path(), &self.manifest).unwrap());
+        let mut account = PartitionAccount::new(&self.manifest, 0, partition, 0, marks, Eye::Log);
+        let mut offset = 0;
+        for entry in log {
+            match entry {
+                Entry::Batch(facts, values) => {
+                    account.observe(&Observation::Batch(Batch { base_offset: offset, ..*facts }), &mut ());
+                    let records: Vec<_> = (offset..)
+                        .zip(values)
+                        .map(|(offset, value)| Record { offset, value: value.as_deref() })
+                        .collect();
+                    account.observe(&Observation::Records(&records), &mut ());
+                    offset += values.len() as i64;
+                }
+                Entry::Marker(producer_id, ending) => {
+                    let marker = Marker { offset, producer_id: *producer_id, ending: *ending };
+                    account.observe(&Observation::Marker(marker), &mut ());
+                    offset += 1;
+                }
+                Entry::Nothing(offsets) => offset += offsets,
+            }
+        }
+        account.observe(&Observation::LogStart(0), &mut ());
+        account.observe(&Observation::LastStableOffset(offset), &mut ());
+        account.observe(&Observation::End(offset), &mut ());
+        account
+    }
+
+    /// A whole scan of one log per partition by the log's eye.
+    pub(crate) fn scan_of_log(&self, logs: &[Vec<Entry>]) -> ScanAccounts {
+        let partitions = (0..).zip(logs).map(|(partition, log)| self.account_of_log(partition, log)).collect();
+        ScanAccounts { isolation: Isolation::ReadUncommitted, incomplete: None, partitions, sightings: None }
+    }
+
     /// A whole scan of one log per partition.
     pub(crate) fn scan(&self, isolation: Isolation, logs: &[Vec<Option<Vec<u8>>>]) -> ScanAccounts {
         let partitions = (0..).zip(logs).map(|(partition, log)| self.account(partition, log)).collect();
@@ -131,10 +170,49 @@ impl World {
     }
 
     pub(crate) fn weigh(&self, scans: &[ScanAccounts]) -> Evidence {
+        self.weigh_with(scans, None, &[Cleanup::Nothing])
+    }
+
+    pub(crate) fn weigh_with(
+        &self,
+        scans: &[ScanAccounts],
+        markers: Option<&ScanAccounts>,
+        cleanup: &[Cleanup],
+    ) -> Evidence {
         let ledger = LedgerReader::open(self.folder.path(), &self.manifest).unwrap();
         let acknowledged = ledger.counts().acknowledged > 0;
-        weigh(&Case { manifest: &self.manifest, ledger: &ledger, scans, acknowledged, unfenced: None })
+        weigh(&Case {
+            manifest: &self.manifest,
+            ledger: &ledger,
+            scans,
+            markers,
+            cleanup,
+            read_twice: false,
+            acknowledged,
+            unfenced: None,
+        })
     }
+}
+
+/// What stands in a log.
+#[derive(Debug, Clone)]
+pub(crate) enum Entry {
+    /// A batch, its base offset apart, with the values of its records.
+    Batch(Batch, Vec<Option<Vec<u8>>>),
+    /// The end of a producer's transaction.
+    Marker(i64, Ending),
+    /// So many offsets that hold nothing.
+    Nothing(i64),
+}
+
+/// A batch of a producer with an id.
+pub(crate) fn batch(producer_id: i64, producer_epoch: i16, base_sequence: i32) -> Batch {
+    Batch { base_offset: 0, leader_epoch: 0, producer_id, producer_epoch, base_sequence, transactional: false }
+}
+
+/// A batch of a producer without one.
+pub(crate) fn plain() -> Batch {
+    batch(-1, -1, -1)
 }
 
 pub(crate) fn header(stream: u32, sequence: u64, attempt: u16) -> Header {
