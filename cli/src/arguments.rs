@@ -3,7 +3,7 @@
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, parser::ValueSource};
 
 use crate::{
-    command::{bench, chart, cluster, completions, doctor, load, profiles, schema, seal, verify},
+    command::{bench, chart, cluster, completions, doctor, load, log, profiles, schema, seal, verify},
     connection::Servers,
     console, document,
     exit::{self, Exit},
@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Seal(seal::Arguments),
     /// Account for every message of a load in Kafka's log
     Verify(verify::Arguments),
+    /// Show the records or batches of a topic as they lie in the log
+    Log(log::Arguments),
     /// A local three-broker Kafka to keep
     Cluster(cluster::Arguments),
     /// Draw the charts of a result
@@ -166,6 +168,7 @@ impl Command {
             Self::Load(arguments) => Some(&mut arguments.servers),
             Self::Seal(arguments) => Some(&mut arguments.servers),
             Self::Verify(arguments) => Some(&mut arguments.servers),
+            Self::Log(arguments) => Some(&mut arguments.servers),
             Self::Doctor(arguments) => Some(&mut arguments.servers),
             _ => None,
         }

@@ -11,7 +11,12 @@ use ackmark_schema::{
     properties::{Origin, Property},
     text,
 };
+use ackmark_wire::{
+    config::{ConfigError, WireConfig},
+    error::WireError,
+};
 use clap::Args;
+use kafka_protocol::ResponseError;
 
 use crate::{files, problem::Problem};
 
@@ -129,6 +134,26 @@ pub(crate) fn resolve(servers: &Servers, properties: &Properties) -> Result<Clie
         None => Err(Problem::usage("no Kafka is named").hint(format!(
             "give its brokers with -b HOST:PORT or {BOOTSTRAP_SERVER}; `ackmark cluster up` starts a local one"
         ))),
+    }
+}
+
+/// The same properties for the log reader, which knows fewer kinds of security than librdkafka.
+///
+/// # Errors
+/// It does not speak what they ask for, or a file or a value cannot be used.
+pub(crate) fn wire(properties: &ClientProperties) -> Result<WireConfig, Problem> {
+    let pairs = properties.iter().map(|property| (property.name.as_str(), property.value.as_str()));
+    WireConfig::from_properties(pairs).map_err(|error: ConfigError| Problem::refused(&error))
+}
+
+/// A log reader's error as a problem: a topic that is not there is bad input, the rest is Kafka's or the network's.
+pub(crate) fn wire_problem(error: &WireError) -> Problem {
+    match error {
+        WireError::Refused { code: ResponseError::UnknownTopicOrPartition, .. } => {
+            Problem::usage("the topic is not there")
+        }
+        WireError::Stopped => Problem::interrupted(error),
+        _ => Problem::failed(error),
     }
 }
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use ackmark_client::ClientProperties;
-use ackmark_cluster::local::kept;
+use ackmark_cluster::local::{State, kept};
+use ackmark_loadgen::Resumption;
 use ackmark_schema::{
     load_spec::{LoadSpec, Schedule},
     units::Bytes,
@@ -17,8 +18,8 @@ use crate::{command::cluster, console, figures, parent, problem::Problem};
 /// What is known of the kept cluster cannot be read.
 pub(crate) fn is_ours(servers: &str, home: Option<&Path>) -> Result<bool, Problem> {
     let kept = kept::status(home).map_err(|error| cluster::problem(&error))?;
-    let known = kept.map(|state| state.bootstrap_servers).unwrap_or_default();
-    Ok(servers.split(',').all(|server| known.split(',').any(|known| known == server.trim())))
+    let known: Vec<&str> = kept.iter().flat_map(State::all_servers).collect();
+    Ok(servers.split(',').all(|server| known.contains(&server.trim())))
 }
 
 /// Consent to a load of its own: one that a bench started has it already. `home` is where a kept cluster would be.
@@ -36,13 +37,32 @@ pub(crate) fn to_load(
     if parent::is_a_bench() || is_ours(servers, home)? {
         return Ok(());
     }
-    ask(&what_a_load_writes(spec, create_topic, servers), "look at it above", given)
+    ask(&what_a_load_writes(spec, create_topic, 0, servers), "look at it above", given)
 }
 
-fn what_a_load_writes(spec: &LoadSpec, create_topic: Option<u32>, servers: &str) -> String {
+/// Consent to a load that goes on.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn to_resume(
+    resumption: &Resumption,
+    connection: &ClientProperties,
+    home: Option<&Path>,
+    given: bool,
+) -> Result<(), Problem> {
+    let servers = connection.value("bootstrap.servers").unwrap_or_default();
+    if parent::is_a_bench() || is_ours(servers, home)? {
+        return Ok(());
+    }
+    let what = what_a_load_writes(resumption.spec(), None, resumption.resends(), servers);
+    ask(&what, "look at it above", given)
+}
+
+fn what_a_load_writes(spec: &LoadSpec, create_topic: Option<u32>, resends: u64, servers: &str) -> String {
     let topic = &spec.topic;
     let create =
         create_topic.map(|count| format!("create topic {topic} with {count} partitions and ")).unwrap_or_default();
+    let again = if resends > 0 { format!("{resends} messages again and then ") } else { String::new() };
     let seconds = (spec.warm_up.0 + spec.duration.0).as_secs_f64();
     let time = figures::seconds(seconds);
     let bytes = |messages: f64| Bytes((messages * spec.message.size.mean_bytes()) as u64).approximate();
@@ -59,7 +79,7 @@ fn what_a_load_writes(spec: &LoadSpec, create_topic: Option<u32>, servers: &str)
         }
     };
     format!(
-        "ackmark did not start the Kafka at {servers}. It will {create}write to topic {topic}, before replication: {much}. \
+        "ackmark did not start the Kafka at {servers}. It will {create}write to topic {topic}, before replication: {again}{much}. \
          Sealing adds a sentinel to each partition. Nothing else is written, and nothing is deleted."
     )
 }

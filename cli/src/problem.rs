@@ -77,7 +77,7 @@ impl From<TextError> for Problem {
 }
 
 /// An error and its causes; a cause that the error's own text already tells is left out.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

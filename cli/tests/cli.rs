@@ -9,12 +9,13 @@ use std::{fs, process::Stdio};
 use common::{ackmark, finish, run};
 
 /// Every command that has a help.
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 17] = [
     &[],
     &["bench"],
     &["load"],
     &["seal"],
     &["verify"],
+    &["log"],
     &["cluster"],
     &["cluster", "prepare"],
     &["cluster", "up"],

@@ -16,8 +16,8 @@ use crate::{arguments::Output, connection, console, exit::Exit, interrupt, print
 /// A local three-broker Kafka to keep.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Three brokers and a controller as JVM processes on this machine, without security, until `cluster down`. \
-`ackmark bench` without -b starts one of its own and stops it at the end.
+Three brokers and a controller as JVM processes on this machine, until `cluster down`. `ackmark bench` \
+without -b starts one of its own and stops it at the end.
 
 Example:
   ackmark cluster up
@@ -37,7 +37,7 @@ enum Action {
         kafka: Kafka,
     },
     /// Start it and leave it running
-    #[command(after_help = "Example:\n  ackmark cluster up --port 19092")]
+    #[command(after_help = "Example:\n  ackmark cluster up --port 19092\n  ackmark cluster up --secure")]
     Up(Up),
     /// Stop it and remove its data
     #[command(after_help = "Example:\n  ackmark cluster down")]
@@ -84,6 +84,9 @@ struct Up {
     /// A server property on top, for every node; may be given several times
     #[arg(long = "override", value_name = "KEY=VALUE", value_parser = connection::pair)]
     overrides: Vec<(String, String)>,
+    /// Listeners with TLS and SASL beside the plain one, each with a client properties file for -F
+    #[arg(long)]
+    secure: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -150,6 +153,7 @@ fn up(arguments: &Up) -> Result<Exit, Problem> {
         },
         overrides: arguments.overrides.clone(),
         port: arguments.port,
+        secure: arguments.secure,
         ..arguments.kafka.options(interrupt::watch()?)
     };
     let (state, took) = kept::up(&options, &|line| console::say(line)).map_err(|error| problem(&error))?;

@@ -10,9 +10,10 @@ use ackmark_client::{
     admin::{NewTopic, until_known},
 };
 use ackmark_ledger::LedgerError;
-use ackmark_loadgen::{LoadError, Update};
+use ackmark_loadgen::{LoadError, Resume, Resumption, Update};
 use ackmark_schema::{
     load_spec::LoadSpec,
+    manifest::Resends,
     report::{
         Ending,
         load::LoadReport,
@@ -20,6 +21,7 @@ use ackmark_schema::{
     },
     text,
 };
+use clap::ValueEnum;
 
 use super::{load_flags::Run, seal};
 use crate::{
@@ -45,6 +47,14 @@ Examples:
   ackmark load -b localhost:9092 -t orders --messages 1M --rate 20k/s --arrivals poisson --out run1
 then
   ackmark verify run1 -b localhost:9092
+and, when it was killed or is to go on
+  ackmark load --resume run1 -b localhost:9092
+
+--resume starts the producers of a load folder again, as its next incarnation: same topic, same streams, same \
+transactional ids, and what was asked for the first time. It first sends again what was left undecided (--resend), \
+marked with its attempt, then goes on behind what was sent, for as long as was asked for or as --duration and \
+--messages say; --messages 0 sends again and no more. An application that restarts does not know better either: \
+what may or may not be in the log is sent twice, or perhaps never.
 
 When something breaks:
   Brokers that do not answer are given up after 15 s, those of a transaction's coordinator after a minute. Whatever \
@@ -55,6 +65,12 @@ pub(crate) struct Arguments {
     /// A run as a file (see `ackmark schema load-spec`), or - for stdin; the flags below stand for such a file
     #[arg(long, value_name = "FILE", conflicts_with = "flags")]
     pub(crate) spec: Option<PathBuf>,
+    /// Go on with the run of this load folder, whose load was killed or has ended
+    #[arg(long, value_name = "DIR", conflicts_with_all = FIRST_TIME)]
+    pub(crate) resume: Option<PathBuf>,
+    /// What a resumed run sends again [default: indeterminate; with transactions uncommitted; with acks=0 none]
+    #[arg(long, value_name = "WHAT", requires = "resume")]
+    pub(crate) resend: Option<Resend>,
     #[command(flatten)]
     pub(crate) run: Run,
     /// Folder for the ledger and the reports; must not hold another run [default: load-<time>]
@@ -79,24 +95,75 @@ pub(crate) struct Arguments {
     pub(crate) progress: Progress,
 }
 
+/// What is asked for the first time only.
+const FIRST_TIME: [&str; 19] = [
+    "spec",
+    "out",
+    "topic",
+    "create_topic",
+    "profile",
+    "rate",
+    "arrivals",
+    "size",
+    "payload",
+    "keys",
+    "producers",
+    "outstanding",
+    "outstanding_bytes",
+    "transaction_duration",
+    "transaction_messages",
+    "warm_up",
+    "drain_timeout",
+    "unverified",
+    "seed",
+];
+
+/// What a resumed run sends again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Resend {
+    /// All that may or may not be there, acknowledged or committed: at least once
+    Indeterminate,
+    /// What was in a transaction that never asked to commit, so it is not visible and cannot be there twice
+    Uncommitted,
+    /// Nothing: at most once
+    None,
+}
+
+impl From<Resend> for Resends {
+    fn from(resend: Resend) -> Self {
+        match resend {
+            Resend::Indeterminate => Self::Indeterminate,
+            Resend::Uncommitted => Self::Uncommitted,
+            Resend::None => Self::None,
+        }
+    }
+}
+
 /// Runs the producers, then closes the log.
 ///
 /// # Errors
 /// Bad input, a Kafka that cannot be reached, a topic that is not there, a folder that cannot be used.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     let stop = interrupt::watch()?;
-    let out = arguments.out.clone().unwrap_or_else(folder::default_name);
-    folder::refuse_used(&out)?;
-    let (spec, connection) = match &arguments.spec {
-        Some(path) => from_file(path, arguments)?,
-        None => from_flags(arguments)?,
+    let teller = || Teller(Reporter::new(arguments.progress.progress, "load"));
+    let (out, connection, report) = if let Some(folder) = &arguments.resume {
+        let (resumption, connection) = resumption(folder, arguments)?;
+        let report = ackmark_loadgen::resume(&resumption, &teller(), &stop).map_err(|error| problem(&error))?;
+        (folder.clone(), connection, report)
+    } else {
+        let out = arguments.out.clone().unwrap_or_else(folder::default_name);
+        folder::refuse_used(&out)?;
+        let (spec, connection) = match &arguments.spec {
+            Some(path) => from_file(path, arguments)?,
+            None => from_flags(arguments)?,
+        };
+        folder::create(&out)?;
+        let report = ackmark_loadgen::run(&spec, &out, &teller(), &stop).map_err(|error| problem(&error))?;
+        (out, connection, report)
     };
-    folder::create(&out)?;
-    let teller = Teller(Reporter::new(arguments.progress.progress, "load"));
-    let report = ackmark_loadgen::run(&spec, &out, &teller, &stop).map_err(|error| problem(&error))?;
-    drop(teller);
+    let verified = report.spec.verified;
     // Whatever comes of it: the report is there to be told.
-    let seal = (spec.verified && !arguments.no_seal).then(|| close(&out, &connection));
+    let seal = (verified && !arguments.no_seal).then(|| close(&out, &connection));
     arguments.output.print(&report, || {
         let mut document = print::load::document(&report);
         match &seal {
@@ -111,7 +178,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     }
     if arguments.progress.progress.is_for_people() {
         console::say(format_args!("results: {}", out.display()));
-        if spec.verified {
+        if verified {
             console::say(format_args!("next:    ackmark verify {} -b …", out.display()));
         }
     }
@@ -152,7 +219,17 @@ fn problem(error: &LoadError) -> Problem {
         | LoadError::TooLarge { .. }
         | LoadError::Payload(_)
         | LoadError::FolderUsed { .. }
-        | LoadError::Ledger(LedgerError::Exists { .. }) => Problem::refused(error),
+        | LoadError::Resume(_)
+        | LoadError::Ledger(
+            LedgerError::Exists { .. }
+            | LedgerError::BeingWritten { .. }
+            | LedgerError::NotALedger { .. }
+            | LedgerError::Version { .. }
+            | LedgerError::Foreign { .. }
+            | LedgerError::Truncated { .. }
+            | LedgerError::Corrupt { .. }
+            | LedgerError::Overlap { .. },
+        ) => Problem::refused(error),
         _ => Problem::failed(error),
     }
 }
@@ -171,6 +248,21 @@ impl ackmark_loadgen::Progress for Teller {
             p99_us: update.p99_us,
         });
     }
+}
+
+/// The run of a load folder, which is to go on.
+fn resumption(folder: &Path, arguments: &Arguments) -> Result<(Resumption, ClientProperties), Problem> {
+    let connection = connection::resolve(&arguments.servers, &arguments.properties)?;
+    folder::create(folder)?;
+    let resume = Resume {
+        properties: connection.iter().cloned().collect(),
+        resends: arguments.resend.map(Resends::from),
+        messages: arguments.run.messages,
+        duration: arguments.run.duration,
+    };
+    let resumption = Resumption::open(folder, &resume).map_err(|error| problem(&error))?;
+    consent::to_resume(&resumption, &connection, arguments.home.as_deref(), arguments.yes)?;
+    Ok((resumption, connection))
 }
 
 /// The spec of a file. Secrets, which it does not hold, come from `-F`.

@@ -26,7 +26,7 @@ const DRAIN_TIMEOUT: Span = Span(Duration::from_mins(1));
 #[group(id = "flags", multiple = true)]
 pub(crate) struct Run {
     /// The topic, which must exist unless --create-topic is given
-    #[arg(short, long, value_name = "NAME", required_unless_present = "spec")]
+    #[arg(short, long, value_name = "NAME", required_unless_present_any = ["spec", "resume"])]
     pub(crate) topic: Option<String>,
     /// Create the topic with this many partitions and the brokers' default replication
     #[arg(long, value_name = "PARTITIONS")]
@@ -59,10 +59,10 @@ pub(crate) struct Run {
     /// Producers, each with its own threads and connections [default: 1]
     #[arg(long, value_name = "COUNT")]
     pub(crate) producers: Option<u32>,
-    /// Most messages that a producer has outstanding [default: 500k]
+    /// Most messages that a producer has outstanding [default: the profile's]
     #[arg(long, value_name = "COUNT")]
     pub(crate) outstanding: Option<Count>,
-    /// Most bytes that a producer has outstanding [default: 512MiB]
+    /// Most bytes that a producer has outstanding [default: the profile's]
     #[arg(long, value_name = "SIZE")]
     pub(crate) outstanding_bytes: Option<Bytes>,
     /// Commit a transaction after this time (transactional profiles)
@@ -100,12 +100,11 @@ impl Run {
     /// # Errors
     /// An unknown profile, or values that cannot work.
     pub(crate) fn spec(&self, properties: &ClientProperties) -> Result<LoadSpec, Problem> {
-        let defaults = Producer::default();
         let message = Message::default();
+        let profile = self.profile()?;
         let spec = LoadSpec {
             schema: SchemaId::default(),
             run: rand::random(),
-            profile: self.profile()?,
             properties: properties.iter().cloned().collect(),
             topic: self.topic.clone().unwrap_or_default(),
             partitions: self.create_topic.unwrap_or(1),
@@ -114,9 +113,9 @@ impl Run {
                 payload: self.payload.clone().unwrap_or(message.payload),
                 keys: self.keys.unwrap_or(message.keys),
             },
-            producers: self.producers.unwrap_or(defaults.count),
-            outstanding: self.outstanding.unwrap_or(defaults.outstanding),
-            outstanding_bytes: self.outstanding_bytes.unwrap_or(defaults.outstanding_bytes),
+            producers: self.producers.unwrap_or_else(|| Producer::default().count),
+            outstanding: self.outstanding.unwrap_or(profile.tuning.outstanding),
+            outstanding_bytes: self.outstanding_bytes.unwrap_or(profile.tuning.outstanding_bytes),
             schedule: self.schedule(),
             warm_up: self.warm_up.unwrap_or(Span(Duration::ZERO)),
             duration: self.duration.unwrap_or(match self.messages {
@@ -128,6 +127,7 @@ impl Run {
             seed: self.seed.unwrap_or_else(rand::random),
             verified: !self.unverified,
             simulated: false,
+            profile,
         };
         let (smallest, _) = spec.message.size.bounds();
         if spec.verified && smallest.0 < HEADER_LEN as u64 {

@@ -7,6 +7,8 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod load;
 pub(crate) mod load_flags;
+pub(crate) mod log;
+pub(crate) mod log_flags;
 pub(crate) mod profiles;
 pub(crate) mod schema;
 pub(crate) mod seal;
@@ -28,6 +30,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Problem> {
         Command::Load(arguments) => load::run(&arguments),
         Command::Seal(arguments) => seal::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Log(arguments) => log::run(&arguments),
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Chart(arguments) => chart::run(&arguments),
         Command::Profiles(arguments) => profiles::run(&arguments),

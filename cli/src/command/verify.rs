@@ -2,8 +2,8 @@
 
 use std::{cell::Cell, path::PathBuf, sync::atomic::Ordering, time::Duration};
 
-use ackmark_schema::report::verify::Isolation;
-use ackmark_verifier::{ProgressEvent, VerifyError, VerifyOptions};
+use ackmark_schema::report::verify::{Isolation, ReaderChoice};
+use ackmark_verifier::{ProgressEvent, VerifyError, VerifyOptions, log_reader::LogReaderError};
 use clap::ValueEnum;
 
 use crate::{
@@ -21,26 +21,34 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Account for every message of a load in Kafka's log.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-It reads the whole log from where the load began and writes nothing to the cluster.
-A scan that makes no progress for a minute (two while it follows a load and nothing is sent) ends, as does one whose \
+It reads the whole log from where the load began and writes nothing to the cluster. The log reader reads the log as
+brokers keep it, and sees producers, sequences and transaction markers; a consumer sees what applications are shown.
+With --reader both they are held against each other: where they differ nothing is judged, and the exit code is 1.
+
+When something breaks:
+  A scan that makes no progress for a minute (two while it follows a load and nothing is sent) ends, as does one whose \
 topic is deleted; answers of brokers are waited for half a minute. What was read until then is in verify.json, and the \
 verdict is inconclusive.
 
-Example:
-  ackmark verify run1 -b localhost:9092 --threads 4")]
+Examples:
+  ackmark verify run1 -b localhost:9092
+  ackmark verify run1 -b localhost:9092 --reader both")]
 pub(crate) struct Arguments {
     /// The folder of the load
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// Reader threads
+    /// Threads of a reading consumer
     #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
     /// Read while the load is running, until its log is closed
     #[arg(long)]
     follow: bool,
-    /// One scan of this level [default: those that the promise is about]
+    /// One scan of this level, by a consumer [default: those that the promise is about]
     #[arg(long, value_name = "LEVEL")]
     isolation: Option<Level>,
+    /// Who reads the log at rest
+    #[arg(long, value_name = "WHO", default_value = "auto")]
+    reader: Who,
     #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]
@@ -69,6 +77,30 @@ impl From<Level> for Isolation {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Who {
+    /// The log reader, and a consumer for what `read_committed` shows; a consumer alone where the log reader does not
+    /// speak what the cluster needs
+    Auto,
+    /// The log reader alone; what `read_committed` shows follows from the markers
+    Log,
+    /// A consumer alone
+    Consumer,
+    /// Both, compared with each other
+    Both,
+}
+
+impl From<Who> for ReaderChoice {
+    fn from(who: Who) -> Self {
+        match who {
+            Who::Auto => Self::Auto,
+            Who::Log => Self::Log,
+            Who::Consumer => Self::Consumer,
+            Who::Both => Self::Both,
+        }
+    }
+}
+
 /// Accounts for a load and tells the verdict.
 ///
 /// # Errors
@@ -80,6 +112,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         threads: arguments.threads as usize,
         follow: arguments.follow,
         isolation: arguments.isolation.map(Isolation::from),
+        reader: arguments.reader.into(),
         ..VerifyOptions::new(connection)
     };
     let teller = Teller::new(Reporter::new(arguments.progress.progress, "verify"));
@@ -94,7 +127,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
 fn problem(error: &VerifyError) -> Problem {
     match error {
         VerifyError::Client(error) => connection::problem(error),
-        VerifyError::File { .. } => Problem::failed(error),
+        VerifyError::File { .. } | VerifyError::ReadersDiffer { .. } => Problem::failed(error),
+        VerifyError::Log(cause) => {
+            let problem = match cause {
+                LogReaderError::Config(_) => Problem::refused(error),
+                LogReaderError::Wire(_) => Problem::failed(error),
+            };
+            if cause.is_not_spoken() { problem.hint("leave --reader out, or give --reader consumer") } else { problem }
+        }
         VerifyError::Interrupted => Problem { exit: Exit::Interrupted, ..Problem::failed(error) },
         _ => Problem::refused(error),
     }

@@ -8,6 +8,10 @@ use crate::document::{Document, Table, Text, Tone};
 pub(crate) fn started(state: &State) -> Document {
     let mut document = status(Some(state));
     document.sentence(format!("Next: ackmark bench quick -b {}", state.bootstrap_servers));
+    if let Some(listener) = state.secure_listeners.last() {
+        let file = listener.client_properties.display();
+        document.sentence(format!("Over {}: ackmark bench quick -F {file}", listener.protocol.name()));
+    }
     document
 }
 
@@ -32,6 +36,12 @@ pub(crate) fn status(state: Option<&State>) -> Document {
             node.pid.to_string().into(),
             node.log.display().to_string().into(),
         ]);
+    }
+    document.table(table);
+    let mut table = Table::of_words(["listener", "brokers", "client properties"]);
+    for listener in &state.secure_listeners {
+        let properties = listener.client_properties.display().to_string();
+        table.row([listener.protocol.name(), &listener.bootstrap_servers, &properties]);
     }
     document.table(table);
     document

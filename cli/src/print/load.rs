@@ -53,8 +53,9 @@ pub(crate) fn ending(ending: Ending, error: Option<&str>) -> Text {
 
 fn counts(report: &LoadReport) -> Table {
     let mut table = Table::new(1, ["messages", "sent", "acknowledged", "failed", "indeterminate", "open", "bytes"]);
+    let again = (report.incarnation > 0).then_some(("sent again", report.resent));
     for (label, Counts { sent, acknowledged, failed, indeterminate, open, value_bytes }) in
-        [("all", report.total), ("measured", report.measured.counts)]
+        [("all", report.total)].into_iter().chain(again).chain([("measured", report.measured.counts)])
     {
         let mut row = vec![Text::from(label)];
         row.extend([sent, acknowledged, failed, indeterminate, open, value_bytes].map(|n| figures::count(n).into()));
@@ -91,6 +92,11 @@ fn latencies(report: &LoadReport) -> Table {
             row.extend(latency::cells(summary));
             table.row(row);
         }
+    }
+    if let Some(lag) = &report.generator.schedule_lag {
+        let mut row = vec![Text::from("of it the generator's own lateness")];
+        row.extend(latency::cells(lag));
+        table.row(row);
     }
     table
 }
@@ -148,6 +154,13 @@ fn doubts(report: &LoadReport) -> Vec<Text> {
         doubts.push(format!(
             "The queue was full {} times in an open loop: the rate is more than this client or cluster takes. Lower --rate.",
             figures::count(generator.queue_full)
+        ));
+    }
+    if let Some(lag_us) = generator.late_us() {
+        doubts.push(format!(
+            "The schedule could not be kept: one message in a hundred was sent {} or more late by the generator's own \
+             doing. Lower --rate, or give it a processor that nothing else uses.",
+            figures::micros(lag_us)
         ));
     }
     if generator.steal_share.is_some_and(|share| share > 0.02) {

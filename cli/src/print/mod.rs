@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod doctor;
 pub(crate) mod latency;
 pub(crate) mod load;
+pub(crate) mod log;
 pub(crate) mod plan;
 pub(crate) mod profiles;
 pub(crate) mod result;
@@ -44,13 +45,13 @@ mod tests {
         snapshot("verify-broken", &super::verify::document(&report));
     }
 
-    /// Three messages in a row are lost.
+    /// Three messages in a row are lost, two are there twice.
     fn broken(report: &mut ackmark_schema::report::verify::VerifyReport) {
         use ackmark_schema::{
-            anomaly::Class,
+            anomaly::{Cause, Class},
             report::{
                 seal::SealState,
-                verify::{Examined, Example, Verdict},
+                verify::{CauseCount, Examined, Example, Verdict},
             },
         };
         let lost = report.findings.iter_mut().find(|finding| finding.class == Class::Lost).unwrap();
@@ -63,7 +64,24 @@ mod tests {
             sequence: Some(100),
             run_length: 3,
             offset: None,
+            cause: None,
+            command: "ackmark log t1 --partition 1 --stream 1 --sequence 100..103 -b localhost:9092".into(),
         });
+        let twice = report.findings.iter_mut().find(|finding| finding.class == Class::DuplicateRetry).unwrap();
+        twice.examined = Examined::Counted(2);
+        twice.verdict = Verdict::Broken;
+        twice.causes = vec![CauseCount { cause: Cause::BrokerFault, count: 2 }];
+        twice.examples.push(Example {
+            topic: "t1".into(),
+            partition: 0,
+            stream: Some(0),
+            sequence: Some(40),
+            run_length: 2,
+            offset: Some(77),
+            cause: Some(Cause::BrokerFault),
+            command: "ackmark log t1 --partition 0 --stream 0 --sequence 40..42 -b localhost:9092".into(),
+        });
+        report.readers.fallback = Some("broker kafka:9092 does not speak Fetch from version 4 on".into());
         report.verdict = Verdict::Broken;
         report.reason = "3 acknowledged messages are not in the log".into();
         report.provocations_known = false;

@@ -1,7 +1,7 @@
 //! Profiles and what they promise.
 
 use ackmark_schema::{
-    profile::{Profile, Transactions},
+    profile::{Profile, Transactions, Tuning},
     promise::{Promise, Ruling},
     properties::{Origin, Property},
 };
@@ -46,6 +46,8 @@ fn detail(document: &mut Document, entry: &Entry) {
         document.sentence(format!("Use when: {}", profile.use_when));
     }
     document.sentence(format!("Sets: {}", settings(profile)));
+    document
+        .sentence(format!("Measured with, unless a scenario or a flag says otherwise: {}", tuning(&profile.tuning)));
     let mut table = Table::of_words(["ruling", "class", "why"]);
     for (ruling, label, tone) in [
         (Ruling::MustNot, "must not", Tone::Bad),
@@ -98,6 +100,12 @@ fn settings(profile: &Profile) -> String {
         settings.push(format!("transactions of {}", bounds.join(" or ")));
     }
     settings.join(" ")
+}
+
+fn tuning(tuning: &Tuning) -> String {
+    let bounds = format!("at most {} messages and {} outstanding", tuning.outstanding, tuning.outstanding_bytes);
+    let properties = tuning.properties.iter().map(|(name, value)| format!(" {name}={value}"));
+    bounds + &properties.collect::<String>()
 }
 
 /// What every profile must not show.

@@ -83,6 +83,9 @@ pub(crate) fn ledger(ledger: &LedgerCounts) -> String {
         figures::count(ledger.failed),
         figures::count(ledger.indeterminate)
     );
+    if ledger.resent > 0 {
+        let _ = write!(text, "; {} sent again", figures::count(ledger.resent));
+    }
     let transactions = ledger.committed_transactions + ledger.aborted_transactions + ledger.indeterminate_transactions;
     if transactions > 0 {
         let _ = write!(

@@ -2,7 +2,7 @@
 
 use ackmark_schema::report::{
     seal::SealState,
-    verify::{Example, VerifyReport},
+    verify::{CauseCount, Example, ReaderComparison, VerifyReport},
 };
 
 use super::{latency, load, verdict};
@@ -23,11 +23,13 @@ pub(crate) fn document(report: &VerifyReport) -> Document {
     if let SealState::Unsealed { reason } = &report.seal {
         document.sentence(Text::new(format!("The log was not closed: {reason}"), Tone::Doubtful));
     }
+    readers(report, &mut document);
     document.table(scans(report));
     document.table(latencies(report));
     document.table(verdict::findings(report.findings.iter().map(|finding| {
         (finding.class, &finding.examined, finding.ruling, finding.ruling_reason.as_str(), finding.verdict)
     })));
+    document.table(causes(report));
     document.table(examples(report));
     if report.provocations_known {
         document.sentence(verdict::provocations(&report.provocations));
@@ -35,6 +37,28 @@ pub(crate) fn document(report: &VerifyReport) -> Document {
         document.sentence("What put the promise to the test is not known: the load left no report.");
     }
     document
+}
+
+/// What is to be known of who read.
+fn readers(report: &VerifyReport, document: &mut Document) {
+    if let Some(why) = &report.readers.fallback {
+        document.sentence(Text::new(
+            format!("The log reader did not read, the consumer did: no producer ids, no markers ({why})."),
+            Tone::Doubtful,
+        ));
+    }
+    if let Some(ReaderComparison { records, partitions, difference, incomplete_reason }) = &report.readers.comparison {
+        document.sentence(match (difference, incomplete_reason) {
+            (Some(difference), _) => Text::new(format!("The two readers differ: {difference}."), Tone::Bad),
+            (None, Some(reason)) => {
+                Text::new(format!("The two readers could not be compared: {reason}."), Tone::Doubtful)
+            }
+            (None, None) => Text::new(
+                format!("The two readers agree on {} records in {partitions} partitions.", figures::count(*records)),
+                Tone::Good,
+            ),
+        });
+    }
 }
 
 fn scans(report: &VerifyReport) -> Table {
@@ -70,11 +94,26 @@ fn latencies(report: &VerifyReport) -> Table {
     table
 }
 
+fn causes(report: &VerifyReport) -> Table {
+    let mut table = Table::of_words(["why", "count", "cause", "told by"]);
+    for finding in &report.findings {
+        for CauseCount { cause, count } in &finding.causes {
+            table.row([
+                finding.class.label().to_owned(),
+                figures::count(*count),
+                cause.label().into(),
+                cause.evidence().into(),
+            ]);
+        }
+    }
+    table
+}
+
 fn examples(report: &VerifyReport) -> Table {
     let known = |value: Option<String>| value.unwrap_or_else(|| figures::NONE.to_owned());
-    let mut table = Table::of_words(["for example", "partition", "stream", "sequence", "offset"]);
+    let mut table = Table::of_words(["for example", "partition", "stream", "sequence", "offset", "cause", "look with"]);
     for finding in &report.findings {
-        for Example { topic, partition, stream, sequence, run_length, offset } in &finding.examples {
+        for Example { topic, partition, stream, sequence, run_length, offset, cause, command } in &finding.examples {
             let sequences = sequence.map(|first| match run_length {
                 0 | 1 => first.to_string(),
                 more => format!("{first}..{}", first + more - 1),
@@ -85,6 +124,8 @@ fn examples(report: &VerifyReport) -> Table {
                 known(stream.map(|stream| stream.to_string())),
                 known(sequences),
                 known(offset.map(|offset| offset.to_string())),
+                known(cause.map(|cause| cause.label().to_owned())),
+                command.clone(),
             ]);
         }
     }

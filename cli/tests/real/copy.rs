@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::Duration};
 
 use ackmark_schema::{
     manifest::{MANIFEST_FILE, Manifest},
-    record::{Decoded, Header},
+    record::{Decoded, HEADER_LEN, Header, body_checksum},
     report::{seal::SEAL_FILE, verify::VERIFY_FILE},
 };
 use rdkafka::{
@@ -50,6 +50,16 @@ pub(crate) fn read(kafka: &Kafka, load: &Load) -> Vec<Records> {
     (0..PARTITIONS).map(read_partition).collect()
 }
 
+/// The same body under another header.
+pub(crate) fn re_headed(value: &[u8], change: impl FnOnce(&mut Header)) -> Vec<u8> {
+    let Decoded::Ours(mut header) = Header::decode(value) else { panic!("the base log holds our messages only") };
+    change(&mut header);
+    let mut value = value.to_vec();
+    let checksum = body_checksum(&value[HEADER_LEN..]);
+    header.encode(&mut value, checksum);
+    value
+}
+
 /// Writes partitions to a topic in order, in batches of [`BATCH`].
 pub(crate) fn write(kafka: &Kafka, topic: &str, partitions: &[Records]) {
     let producer: BaseProducer = ClientConfig::new()
@@ -84,6 +94,7 @@ pub(crate) fn copy_folder(load: &Load, topic: &str, to: &Path) {
     let path = to.join(MANIFEST_FILE);
     let mut manifest: Manifest = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     topic.clone_into(&mut manifest.topics[0].name);
+    manifest.topics[0].id = None;
     manifest.topics[0].start_offsets.fill(0);
     fs::write(&path, serde_json::to_string(&manifest).unwrap()).unwrap();
 }

@@ -10,7 +10,10 @@ use std::{
 };
 
 use ackmark_client::{AdminClient, ClientProperties, LogSink, admin::NewTopic};
-use ackmark_cluster::{Local, LocalOptions, Settings};
+use ackmark_cluster::{
+    Local, LocalOptions, Settings,
+    local::{Protocol, SecureListener},
+};
 use ackmark_schema::{
     properties::Origin,
     report::{load::LoadReport, verify::VerifyReport},
@@ -50,15 +53,23 @@ impl Load {
 }
 
 impl Kafka {
+    fn cluster(&self) -> &Local {
+        let _one_start = self.starting.lock().unwrap();
+        self.cluster.get_or_init(|| {
+            let options = LocalOptions { settings: Settings::Fault, secure: true, ..LocalOptions::default() };
+            Local::start(&options, &|_| {}).unwrap_or_else(|error| panic!("{error}"))
+        })
+    }
+
     /// Where its brokers are.
     pub(crate) fn servers(&self) -> String {
-        let _one_start = self.starting.lock().unwrap();
-        self.cluster
-            .get_or_init(|| {
-                let options = LocalOptions { settings: Settings::Fault, ..LocalOptions::default() };
-                Local::start(&options, &|_| {}).unwrap_or_else(|error| panic!("{error}"))
-            })
-            .bootstrap_servers()
+        self.cluster().bootstrap_servers()
+    }
+
+    /// Its listener with TLS or SASL.
+    pub(crate) fn listener(&self, protocol: Protocol) -> SecureListener {
+        let all = self.cluster().secure_listeners();
+        all.iter().find(|listener| listener.protocol == protocol).unwrap().clone()
     }
 
     /// An admin client.
@@ -113,7 +124,12 @@ impl Kafka {
 
     /// Verifies a load folder.
     pub(crate) fn verify(&self, folder: &Path) -> (Run, VerifyReport) {
-        let run = self.run(folder, &["verify", ".", "--output", "json"]);
+        self.verify_with(folder, &[])
+    }
+
+    /// Verifies a load folder with more flags.
+    pub(crate) fn verify_with(&self, folder: &Path, flags: &[&str]) -> (Run, VerifyReport) {
+        let run = self.run(folder, &[&["verify", ".", "--output", "json"], flags].concat());
         let report = run.json();
         (run, report)
     }

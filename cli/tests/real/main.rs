@@ -8,12 +8,18 @@ mod common;
 mod consent;
 mod copy;
 mod evidence;
+mod judge;
 mod kafka;
+mod log;
+mod log_reader;
 mod mutations;
 mod peers;
 mod plain;
 mod profiles;
+mod readers;
+mod resume;
 mod seal;
+mod secure;
 mod sigkill;
 mod trouble;
 
@@ -35,12 +41,17 @@ fn main() -> ExitCode {
     let kafka = Arc::new(Kafka::default());
     let mut trials = profiles::trials(&kafka);
     trials.extend(mutations::trials(&kafka));
+    trials.extend(readers::trials(&kafka));
     trials.extend(seal::trials(&kafka));
     trials.extend(consent::trials(&kafka));
     trials.extend(evidence::trials(&kafka));
+    trials.extend(log::trials(&kafka));
+    trials.extend(secure::trials(&kafka));
     trials.extend(trouble::trials(&kafka));
     trials.extend(peers::trials(&kafka));
     trials.extend(sigkill::trials(&kafka));
+    trials.extend(resume::trials(&kafka));
+    trials.extend(log_reader::trials());
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     // All trials are over, so this is the last owner: its processes end here.
     drop(kafka);

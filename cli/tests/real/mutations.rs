@@ -1,19 +1,19 @@
 //! What is done to a log is what the verdict counts, exactly and in no other class: a sound log is copied by
 //! a plain producer with records left out, doubled, swapped, damaged, foreign or invented, each at the first,
-//! a middle and the last sequence, at a batch boundary, and as the whole tail of a partition.
+//! a middle and the last sequence, at a batch boundary, and as the whole tail of a partition. The log reader and a
+//! consumer count the same.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use ackmark_schema::{
     anomaly::Class,
     promise::Ruling,
-    record::{Decoded, HEADER_LEN, Header, body_checksum},
-    report::verify::{Examined, Verdict, VerifyReport},
+    report::verify::{Examined, ReaderChoice, Verdict, VerifyReport},
 };
 use libtest_mimic::Trial;
 
 use crate::{
-    copy::{self, BATCH, Records},
+    copy::{self, BATCH, Records, re_headed},
     kafka::{Kafka, Load},
     trial,
 };
@@ -121,16 +121,6 @@ fn swap(records: &mut Records, range: Range<usize>) -> u64 {
     1
 }
 
-/// The same body under another header.
-fn re_headed(value: &[u8], change: impl FnOnce(&mut Header)) -> Vec<u8> {
-    let Decoded::Ours(mut header) = Header::decode(value) else { panic!("the base log holds our messages only") };
-    change(&mut header);
-    let mut value = value.to_vec();
-    let checksum = body_checksum(&value[HEADER_LEN..]);
-    header.encode(&mut value, checksum);
-    value
-}
-
 /// One test per mutation and place.
 pub(crate) fn trials(kafka: &Arc<Kafka>) -> Vec<Trial> {
     let mut trials = vec![
@@ -153,18 +143,25 @@ fn mutated(kafka: &Kafka, mutation: Mutation, place: Place) {
     assert!(records.len() > 2 * BATCH + TAIL, "{}", records.len());
     let range = place.range(records.len());
     let expected = mutation.apply(records, range);
-    let (code, report) = verify_copy(kafka, base, &partitions);
-    check(&report, &expected);
     let broken = !expected.classes.is_empty();
-    assert_eq!((code, report.verdict == Verdict::Broken), (if broken { 3 } else { 0 }, broken), "{}", report.reason);
+    for (code, report) in verify_copy(kafka, base, &partitions) {
+        check(&report, &expected);
+        assert_eq!(
+            (code, report.verdict == Verdict::Broken),
+            (if broken { 3 } else { 0 }, broken),
+            "{}",
+            report.reason
+        );
+    }
 }
 
 fn unchanged(kafka: &Kafka) {
     let base = kafka.base();
-    let (code, report) = verify_copy(kafka, base, &copy::read(kafka, base));
-    check(&report, &Expected::default());
-    assert_eq!(code, 0, "{}", report.reason);
-    assert_eq!(report.scans[0].messages, 1000);
+    for (code, report) in verify_copy(kafka, base, &copy::read(kafka, base)) {
+        check(&report, &Expected::default());
+        assert_eq!(code, 0, "{}", report.reason);
+        assert_eq!(report.scans[0].messages, 1000);
+    }
 }
 
 /// The profile's name promises nothing: a lost message is allowed where the leader alone acknowledged.
@@ -174,23 +171,26 @@ fn acks_1(kafka: &Kafka) {
         let load = kafka.load(&[&size, arguments].concat());
         let mut partitions = copy::read(kafka, &load);
         let expected = Mutation::LeftOut.apply(&mut partitions[0], 7..8);
-        let (code, report) = verify_copy(kafka, &load, &partitions);
-        check(&report, &expected);
-        (code, finding(&report, Class::Lost).ruling)
+        verify_copy(kafka, &load, &partitions).map(|(code, report)| {
+            check(&report, &expected);
+            (code, finding(&report, Class::Lost).ruling)
+        })
     };
-    assert_eq!(lose_one(&[]), (3, Ruling::MustNot));
-    assert_eq!(lose_one(&["-X", "acks=1"]), (0, Ruling::May));
+    assert_eq!(lose_one(&[]), [(3, Ruling::MustNot); 2]);
+    assert_eq!(lose_one(&["-X", "acks=1"]), [(0, Ruling::May); 2]);
 }
 
-/// Writes the partitions to a fresh topic and judges them by the load's ledger.
-fn verify_copy(kafka: &Kafka, load: &Load, partitions: &[Records]) -> (i32, VerifyReport) {
+/// Writes the partitions to a fresh topic and judges them by the load's ledger, once by each reader.
+fn verify_copy(kafka: &Kafka, load: &Load, partitions: &[Records]) -> [(i32, VerifyReport); 2] {
     let folder = tempfile::tempdir().unwrap();
     let topic = kafka.topic();
     copy::write(kafka, &topic, partitions);
     copy::copy_folder(load, &topic, folder.path());
     kafka.seal(folder.path()).exits(0);
-    let (run, report) = kafka.verify(folder.path());
-    (run.code, report)
+    ["log", "consumer"].map(|reader| {
+        let (run, report) = kafka.verify_with(folder.path(), &["--reader", reader]);
+        (run.code, report)
+    })
 }
 
 fn finding(report: &VerifyReport, class: Class) -> &ackmark_schema::report::verify::Finding {
@@ -211,18 +211,23 @@ const HIDDEN: [Class; 10] = [
     Class::GroupOffsetMismatch,
 ];
 
+/// What a consumer cannot show either.
+const HIDDEN_FROM_CONSUMERS: Class = Class::OffsetGap;
+
 /// Every class that a reader can see was looked for and has its exact count; the others read not examined.
 fn check(report: &VerifyReport, expected: &Expected) {
     assert_eq!(report.findings.len(), Class::ALL.len());
+    let by_consumer = report.readers.choice == ReaderChoice::Consumer;
+    let is_hidden = |class| HIDDEN.contains(&class) || class == HIDDEN_FROM_CONSUMERS && by_consumer;
     for found in &report.findings {
         let wanted = expected.classes.get(&found.class).copied().unwrap_or(0);
         match &found.examined {
             Examined::Counted(count) => {
-                assert!(!HIDDEN.contains(&found.class), "{:?} cannot be seen here", found.class);
+                assert!(!is_hidden(found.class), "{:?} cannot be seen here", found.class);
                 assert_eq!(*count, wanted, "{:?} of {report:#?}", found.class);
             }
             Examined::NotExamined { why } => {
-                assert!(HIDDEN.contains(&found.class), "{:?} was not examined: {why}", found.class);
+                assert!(is_hidden(found.class), "{:?} was not examined: {why}", found.class);
             }
         }
         let examples = found.examples.len() as u64;

@@ -50,6 +50,8 @@ pub(crate) enum Fate {
 /// A transaction: its number, fate, and the first sequence of each stream in it.
 #[derive(Debug)]
 pub(crate) struct Transaction {
+    /// The life that began it.
+    pub(crate) incarnation: u32,
     /// As in its messages' headers.
     pub(crate) number: u32,
     /// What became of it.
@@ -58,13 +60,26 @@ pub(crate) struct Transaction {
     pub(crate) members: BTreeMap<u32, u64>,
 }
 
+/// What one life knows of its attempt at some of a stream's sequences.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    /// The life.
+    pub(crate) incarnation: u32,
+    /// Which attempt.
+    pub(crate) number: u16,
+    /// The first sequence.
+    pub(crate) first: u64,
+    /// What is known of it and those behind it.
+    pub(crate) known: Vec<Known>,
+}
+
 /// The ledger of a load folder.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     /// The manifest beside it.
     pub(crate) manifest: Manifest,
-    /// What is known of each sequence of each stream, from 0.
-    pub(crate) streams: BTreeMap<u32, Vec<Known>>,
+    /// What was attempted in each stream.
+    pub(crate) streams: BTreeMap<u32, Vec<Attempt>>,
     /// Transactions by producer, in order.
     pub(crate) transactions: BTreeMap<u32, Vec<Transaction>>,
 }
@@ -88,13 +103,16 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())
 }
 
-/// The sum of a states file's reserved marks; 0 where its header is not there yet.
+/// How many messages a states file has reserved, those that are sent again included; 0 where its header is not there
+/// yet.
 pub(crate) fn reserved(states: &Path) -> u64 {
     let bytes = fs::read(states).unwrap_or_default();
     if bytes.len() < PAGE || !bytes.starts_with(b"AKMLEDGR") {
         return 0;
     }
-    (0..u32_at(&bytes, 24) as usize).map(|slot| u64_at(&bytes, 64 + 32 * slot + 16)).sum()
+    let spans = (u32_at(&bytes, 24) + u32_at(&bytes, 28)) as usize;
+    let reserved = |entry: usize| mark(&bytes, entry) - u64_at(&bytes, entry + 8);
+    (0..spans).map(|span| reserved(64 + 32 * span)).sum()
 }
 
 impl Ledger {
@@ -102,13 +120,18 @@ impl Ledger {
     pub(crate) fn read(folder: &Path) -> Self {
         let manifest: Manifest =
             serde_json::from_str(&fs::read_to_string(folder.join(MANIFEST_FILE)).unwrap()).unwrap();
-        let (mut streams, mut transactions) = (BTreeMap::new(), BTreeMap::new());
+        let mut streams: BTreeMap<u32, Vec<Attempt>> = BTreeMap::new();
+        let mut transactions: BTreeMap<u32, Vec<Transaction>> = BTreeMap::new();
         for entry in &manifest.producers {
-            let name = format!("p{}-i0", entry.producer);
-            streams.extend(states(&fs::read(folder.join(format!("{name}.ledger"))).unwrap()));
-            if entry.transactional_id.is_some() {
-                let log = fs::read(folder.join(format!("{name}.txnlog"))).unwrap();
-                transactions.insert(entry.producer, replay(&log));
+            for &incarnation in &entry.incarnations {
+                let name = format!("p{}-i{incarnation}", entry.producer);
+                for (stream, attempt) in states(&fs::read(folder.join(format!("{name}.ledger"))).unwrap()) {
+                    streams.entry(stream).or_default().push(attempt);
+                }
+                if entry.transactional_id.is_some() {
+                    let log = replay(&fs::read(folder.join(format!("{name}.txnlog"))).unwrap(), incarnation);
+                    transactions.entry(entry.producer).or_default().extend(log);
+                }
             }
         }
         Self { manifest, streams, transactions }
@@ -121,10 +144,11 @@ impl Ledger {
     }
 }
 
-/// What a states file knows of each stream.
-fn states(bytes: &[u8]) -> BTreeMap<u32, Vec<Known>> {
-    let streams = u32_at(bytes, 24) as usize;
-    let segments = (64 + 32 * streams).next_multiple_of(PAGE);
+/// What a states file knows of each stream and of what it sent again.
+fn states(bytes: &[u8]) -> Vec<(u32, Attempt)> {
+    let (incarnation, streams) = (u32_at(bytes, 20), u32_at(bytes, 24) as usize);
+    let spans = streams + u32_at(bytes, 28) as usize;
+    let segments = (64 + 32 * spans).next_multiple_of(PAGE);
     let mut pages = BTreeMap::new();
     for segment in (segments..).step_by(SEGMENT).take_while(|segment| segment + SEGMENT <= bytes.len()) {
         for index in 0..256 {
@@ -143,22 +167,29 @@ fn states(bytes: &[u8]) -> BTreeMap<u32, Vec<Known>> {
             _ => Known::Indeterminate,
         }
     };
-    let stream = |slot: usize| {
-        let entry = 64 + 32 * slot;
-        assert_eq!(u64_at(bytes, entry + 8), 0, "the first sequence of a first life");
-        (u32_at(bytes, entry), (0..u64_at(bytes, entry + 16)).map(|sequence| known(slot, sequence)).collect())
+    let stream = |span: usize| {
+        let entry = 64 + 32 * span;
+        let (stream, attempt, first) = (u32_at(bytes, entry), u32_at(bytes, entry + 4), u64_at(bytes, entry + 8));
+        let slot = (0..streams).find(|slot| u32_at(bytes, 64 + 32 * slot) == stream).unwrap();
+        let known = (first..mark(bytes, entry)).map(|sequence| known(slot, sequence)).collect();
+        (stream, Attempt { incarnation, number: attempt as u16, first, known })
     };
-    (0..streams).map(stream).collect()
+    (0..spans).map(stream).collect()
+}
+
+/// The reserved mark of an entry: its lower 48 bits, which the upper ones check.
+fn mark(bytes: &[u8], entry: usize) -> u64 {
+    u64_at(bytes, entry + 16) & ((1 << 48) - 1)
 }
 
 /// The transactions of a log.
-fn replay(bytes: &[u8]) -> Vec<Transaction> {
+fn replay(bytes: &[u8], incarnation: u32) -> Vec<Transaction> {
     assert!(bytes.len().is_multiple_of(32), "no entry is half there");
     let mut all: Vec<Transaction> = Vec::new();
     for entry in bytes.chunks_exact(32).skip(1) {
         let (kind, number, stream, value) = (u32_at(entry, 4), u32_at(entry, 8), u32_at(entry, 12), u64_at(entry, 16));
         if kind == 1 {
-            all.push(Transaction { number, fate: Fate::Aborted, members: BTreeMap::new() });
+            all.push(Transaction { incarnation, number, fate: Fate::Aborted, members: BTreeMap::new() });
         }
         let open = all.last_mut().unwrap();
         assert_eq!(open.number, number);
@@ -177,6 +208,15 @@ fn replay(bytes: &[u8]) -> Vec<Transaction> {
 /// All messages of the run in the log, sentinels apart, as a consumer of this isolation level is shown them. The
 /// topic is the run's alone: whatever else is in it fails the test.
 pub(crate) fn log(kafka: &Kafka, topic: &str, run: u32, isolation: &str) -> Vec<Found> {
+    read(kafka, topic, run, isolation).into_iter().map(|(found, _)| found).collect()
+}
+
+/// All messages with their keys.
+pub(crate) fn log_with_keys(kafka: &Kafka, topic: &str, run: u32) -> Vec<(Found, Vec<u8>)> {
+    read(kafka, topic, run, "read_uncommitted")
+}
+
+fn read(kafka: &Kafka, topic: &str, run: u32, isolation: &str) -> Vec<(Found, Vec<u8>)> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", kafka.servers())
         .set("group.id", "unused")
@@ -205,7 +245,8 @@ pub(crate) fn log(kafka: &Kafka, topic: &str, run: u32, isolation: &str) -> Vec<
             Decoded::Ours(header) => {
                 assert_eq!(header.run, run);
                 if !header.sentinel {
-                    found.push(Found { partition: message.partition(), offset: message.offset(), header });
+                    let key = message.key().unwrap_or_default().to_vec();
+                    found.push((Found { partition: message.partition(), offset: message.offset(), header }, key));
                 }
             }
             other => panic!("{other:?} at offset {} of {topic}-{}", message.offset(), message.partition()),

@@ -1,5 +1,5 @@
 //! A load is killed by SIGKILL at a random moment; what its ledger says, what the log holds and what the verdict
-//! counts are then one and the same. The log and the ledger are compared in plain code (see `plain`), and the
+//! counts are then one and the same. The log and the ledger are compared in plain code (see `plain` and `judge`), and the
 //! tool's counts with what that finds.
 //!
 //! Moments: before and while the files are made, in the warm-up, while it sends, between the steps of a
@@ -10,34 +10,25 @@
 //! it does then is not.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt, fs,
+    fs,
     os::unix::process::ExitStatusExt as _,
     path::Path,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-use ackmark_schema::{
-    anomaly::Class,
-    manifest::MANIFEST_FILE,
-    profile,
-    promise::Acks,
-    report::{
-        load::LOAD_FILE,
-        verify::{Examined, Isolation, Verdict, VerifyReport},
-    },
-};
+use ackmark_schema::{manifest::MANIFEST_FILE, profile, report::load::LOAD_FILE};
 use libtest_mimic::Trial;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use rustix::process::Signal;
 
 use crate::{
     common,
+    judge::{Account, close_and_judge},
     kafka::Kafka,
-    plain::{self, Fate, Found, Known, Ledger},
+    plain::{self, Ledger},
     trial,
 };
 
@@ -48,7 +39,7 @@ const LOOK: Duration = Duration::from_micros(200);
 
 /// When a load is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moment {
+pub(crate) enum Moment {
     /// At any time from its start.
     StartUp,
     /// When a file with this end is there.
@@ -112,7 +103,7 @@ impl Moment {
 
 /// One kill: all of it is drawn from the seed and the number.
 #[derive(Debug, Clone)]
-struct Kill {
+pub(crate) struct Kill {
     seed: u64,
     number: u64,
     profile: String,
@@ -121,8 +112,10 @@ struct Kill {
     producers: u64,
     flags: Vec<String>,
     messages: u64,
-    /// Messages before the step of a transaction that is waited for.
+    /// Messages before the moment, where it is one of sending or of a transaction's steps.
     after: u64,
+    /// Which life of the run.
+    incarnation: u32,
 }
 
 impl Kill {
@@ -157,7 +150,48 @@ impl Kill {
             _ => ("--duration", "1m".into()),
         });
         let flags = flags.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
-        Self { seed, number, profile: profile.name.clone(), moment, delay, producers, flags, messages, after }
+        Self {
+            seed,
+            number,
+            profile: profile.name.clone(),
+            moment,
+            delay,
+            producers,
+            flags,
+            messages,
+            after,
+            incarnation: 0,
+        }
+    }
+
+    /// A kill in the midst of sending, of the built-in profile of that number.
+    pub(crate) fn while_sending(profile: u64) -> Self {
+        let mut kill = Self::draw(profile, profile);
+        (kill.moment, kill.after, kill.delay) = (Moment::Sending, 5_000, Duration::from_millis(20));
+        kill.flags = ["--duration", "1m", "--outstanding", "4000"].map(str::to_owned).to_vec();
+        if kill.profile == "transactional" {
+            kill.flags.extend(["--transaction-messages", "300"].map(str::to_owned));
+        }
+        kill
+    }
+
+    /// A kill when a commit is asked for, after more and more messages.
+    pub(crate) fn before_a_commit(number: u64) -> Self {
+        let sending = Self::while_sending(4);
+        let moment = Moment::Transaction(INTENT_COMMIT);
+        Self { moment, after: 1_000 + 700 * number, delay: Duration::ZERO, producers: 1, ..sending }
+    }
+
+    /// The same with more flags.
+    pub(crate) fn with_flags(mut self, flags: &[&str]) -> Self {
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self
+    }
+
+    /// The same in another life, as soon as that one has sent something.
+    pub(crate) fn of_life(mut self, incarnation: u32, moment: Moment) -> Self {
+        (self.incarnation, self.moment, self.after, self.delay) = (incarnation, moment, 0, Duration::ZERO);
+        self
     }
 
     fn name(&self) -> String {
@@ -171,7 +205,7 @@ impl Kill {
         let ended = if self.load_until_killed(kafka, folder.path(), &topic) { "killed" } else { "ended by itself" };
         let load = folder.path().join("load");
         let found = if load.join(MANIFEST_FILE).exists() {
-            judge(kafka, &load, &topic).to_string()
+            close_and_judge(kafka, &load, &topic).to_string()
         } else {
             never_began(kafka, folder.path(), &topic);
             "it sent nothing".into()
@@ -180,16 +214,25 @@ impl Kill {
     }
 
     /// Whether it was alive when the signal came.
-    fn load_until_killed(&self, kafka: &Kafka, folder: &Path, topic: &str) -> bool {
-        let mut child = common::ackmark(folder)
+    pub(crate) fn load_until_killed(&self, kafka: &Kafka, folder: &Path, topic: &str) -> bool {
+        let mut command = common::ackmark(folder);
+        command
             .args(["load", "--yes", "--topic", topic, "--out", "load", "--profile", &self.profile, "--size", "100B"])
             .args(["--producers", &self.producers.to_string(), "-b", &kafka.servers(), "--progress", "none"])
-            .args(&self.flags)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.wait_for_moment(&mut child, &folder.join("load"));
+            .args(&self.flags);
+        self.run_until_killed(&mut command, &folder.join("load"))
+    }
+
+    /// Goes on with a load folder. Whether it was alive when the signal came.
+    pub(crate) fn resume_until_killed(&self, kafka: &Kafka, load: &Path) -> bool {
+        let mut command = common::ackmark(load);
+        command.args(["load", "--yes", "--resume", ".", "-b", &kafka.servers(), "--progress", "none"]);
+        self.run_until_killed(&mut command, load)
+    }
+
+    fn run_until_killed(&self, command: &mut Command, load: &Path) -> bool {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        self.wait_for_moment(&mut child, load);
         thread::sleep(self.delay);
         // It may have ended by itself: then it is judged as it is.
         child.kill().unwrap();
@@ -199,12 +242,13 @@ impl Kill {
     fn wait_for_moment(&self, child: &mut Child, load: &Path) {
         let begun = Instant::now();
         let reserved = || -> u64 {
-            (0..self.producers).map(|number| plain::reserved(&load.join(format!("p{number}-i0.ledger")))).sum()
+            let file = |number| load.join(format!("p{number}-i{}.ledger", self.incarnation));
+            (0..self.producers).map(|number| plain::reserved(&file(number))).sum()
         };
         let came = || match self.moment {
             Moment::StartUp => true,
             Moment::File(name) => load.join(name).exists(),
-            Moment::WarmUp | Moment::Sending => reserved() > 0,
+            Moment::WarmUp | Moment::Sending => reserved() > self.after,
             Moment::Transaction(kind) => {
                 reserved() > self.after && last_entry(&load.join("p0-i0.txnlog")) == Some(kind)
             }
@@ -276,186 +320,5 @@ fn never_began(kafka: &Kafka, folder: &Path, topic: &str) {
     for command in ["seal", "verify"] {
         let run = common::run(folder, &[command, "load", "-b", &kafka.servers()]).exits(2);
         assert!(run.stderr.contains("a load that left no manifest sent nothing"), "{}", run.stderr);
-    }
-}
-
-/// Closes the log, judges it, and compares the verdict with what ledger and log say in plain code.
-fn judge(kafka: &Kafka, load: &Path, topic: &str) -> Account {
-    common::run(load, &["seal", ".", "-b", &kafka.servers(), "--quiet-time", "1s"]).exits(0);
-    let (run, report) = kafka.verify(load);
-    let ledger = Ledger::read(load);
-    let stored = plain::log(kafka, topic, report.run, "read_uncommitted");
-    let transactional = ledger.manifest.promise.basis.transactional;
-    let shown = transactional.then(|| plain::log(kafka, topic, report.run, "read_committed"));
-    let found = Account::of(&ledger, &stored);
-    let told = report.ledger;
-
-    // The sums add up, and the verdict's are the ledger's.
-    assert_eq!(told.acknowledged + told.failed + told.indeterminate, told.reserved);
-    assert_eq!((told.reserved, told.acknowledged, told.failed), (found.reserved, found.acknowledged, found.failed));
-    // What was acknowledged is in the log, what failed is not, and nothing is there that was not reserved.
-    assert_eq!(found.acknowledged_unseen, 0);
-    assert_eq!(found.failed_seen, 0);
-    assert_eq!(found.not_reserved, 0);
-    let expected = [
-        (Class::Lost, 0),
-        (Class::FailedVisible, 0),
-        (Class::Phantom, 0),
-        (Class::Corrupt, 0),
-        (Class::AbsentWhenClosed, found.unknown_unseen),
-        (Class::Reordered, found.reordered),
-        (Class::DuplicateRetry, found.copies),
-    ];
-    let acknowledged = ledger.manifest.promise.basis.acks != Acks::None && found.acknowledged > 0;
-    for (class, count) in expected {
-        match counted(&report, class) {
-            None => assert!(class == Class::Lost && !acknowledged, "{class:?} was not examined"),
-            Some(told) => assert_eq!(told, count, "{class:?}: {report:#?}"),
-        }
-    }
-    for scan in report.scans.iter().filter(|scan| scan.isolation == Isolation::ReadUncommitted) {
-        assert_eq!((scan.messages, scan.distinct), (stored.len() as u64, stored.len() as u64 - found.copies));
-        assert!(scan.complete && scan.strangers == 0, "{scan:?}");
-    }
-    if let Some(shown) = shown {
-        judge_transactions(&ledger, &stored, &shown, &report);
-    }
-
-    assert_ne!(report.verdict, Verdict::Broken, "{}", report.reason);
-    if found.reserved == 0 {
-        assert_eq!((run.code, report.verdict), (4, Verdict::Inconclusive), "{}", report.reason);
-    } else if acknowledged || ledger.manifest.promise.basis.acks == Acks::None {
-        assert_eq!((run.code, report.verdict.is_held()), (0, true), "{}", report.reason);
-    }
-    assert_eq!(report.provocations_known, load.join(LOAD_FILE).exists());
-    found
-}
-
-/// What a class was counted as; `None` where it was not examined.
-fn counted(report: &VerifyReport, class: Class) -> Option<u64> {
-    match report.findings.iter().find(|finding| finding.class == class).unwrap().examined {
-        Examined::Counted(count) => Some(count),
-        Examined::NotExamined { .. } => None,
-    }
-}
-
-/// Ledger and log side by side.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Account {
-    reserved: u64,
-    acknowledged: u64,
-    failed: u64,
-    acknowledged_unseen: u64,
-    failed_seen: u64,
-    unknown_unseen: u64,
-    not_reserved: u64,
-    copies: u64,
-    reordered: u64,
-}
-
-impl Account {
-    fn of(ledger: &Ledger, stored: &[Found]) -> Self {
-        let mut account = Self::default();
-        let mut seen: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
-        for Found { partition, header, .. } in stored {
-            let known = ledger.streams.get(&header.stream).map_or(0, Vec::len) as u64;
-            if header.sequence >= known || ledger.partition(header.stream) != *partition {
-                account.not_reserved += 1;
-                continue;
-            }
-            let seen = seen.entry(header.stream).or_default();
-            let highest = seen.last().copied();
-            if !seen.insert(header.sequence) {
-                account.copies += 1;
-            } else if highest.is_some_and(|highest| highest > header.sequence) {
-                account.reordered += 1;
-            }
-        }
-        let unanswered = unanswered(ledger);
-        for (stream, states) in &ledger.streams {
-            let seen = seen.remove(stream).unwrap_or_default();
-            for (sequence, state) in (0..).zip(states) {
-                let seen = seen.contains(&sequence);
-                account.reserved += 1;
-                match state {
-                    Known::Acknowledged => {
-                        account.acknowledged += 1;
-                        account.acknowledged_unseen += u64::from(!seen);
-                    }
-                    Known::Failed => {
-                        account.failed += 1;
-                        account.failed_seen += u64::from(seen);
-                    }
-                    Known::Open | Known::Indeterminate => account.unknown_unseen += u64::from(!seen),
-                }
-            }
-        }
-        assert!(unanswered <= ledger.transactions.len(), "a producer has one commit under way at most");
-        account
-    }
-}
-
-impl fmt::Display for Account {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reserved, acknowledged, failed, unknown_unseen, copies, .. } = self;
-        let unknown = reserved - acknowledged - failed;
-        let there = unknown - unknown_unseen;
-        write!(f, "{reserved} reserved, {acknowledged} acknowledged, {failed} failed, {unknown} unknown of which ")?;
-        write!(f, "{there} are in the log; {copies} duplicates")
-    }
-}
-
-/// Transactions whose commit was not answered.
-fn unanswered(ledger: &Ledger) -> usize {
-    let all = ledger.transactions.values().flatten();
-    all.filter(|transaction| transaction.fate == Fate::Unanswered).count()
-}
-
-/// Whose messages applications see: all of a committed transaction's, none of an aborted one's, all or none of one
-/// whose commit was not answered.
-fn judge_transactions(ledger: &Ledger, stored: &[Found], shown: &[Found], report: &VerifyReport) {
-    let producer_of = |stream: u32| {
-        let mut all = ledger.manifest.producers.iter();
-        all.find(|entry| entry.streams.iter().any(|known| known.stream == stream)).unwrap().producer
-    };
-    let by_transaction = |found: &[Found]| {
-        let mut all: BTreeMap<(u32, u32), BTreeSet<(i32, i64)>> = BTreeMap::new();
-        for one in found {
-            let key = (producer_of(one.header.stream), one.header.transaction);
-            assert!(all.entry(key).or_default().insert((one.partition, one.offset)));
-        }
-        all
-    };
-    let (mut stored_in, mut shown_in) = (by_transaction(stored), by_transaction(shown));
-    let mut counts = [0; 3];
-    for (producer, transactions) in &ledger.transactions {
-        for transaction in transactions {
-            let key = (*producer, transaction.number);
-            let (stored, shown) =
-                (stored_in.remove(&key).unwrap_or_default(), shown_in.remove(&key).unwrap_or_default());
-            counts[transaction.fate as usize] += 1;
-            match transaction.fate {
-                Fate::Committed => assert_eq!(shown, stored, "committed: {transaction:?}"),
-                Fate::Aborted => assert_eq!(shown, BTreeSet::new(), "aborted: {transaction:?}"),
-                Fate::Unanswered => assert!(shown.is_empty() || shown == stored, "torn: {transaction:?}"),
-            }
-        }
-    }
-    assert!(stored_in.is_empty() && shown_in.is_empty(), "transactions that never began: {stored_in:?}");
-    // Each record is in the transaction that the ledger has it in.
-    for Found { header, .. } in stored {
-        let transactions = &ledger.transactions[&producer_of(header.stream)];
-        let starts = transactions.iter().filter_map(|one| Some((one.members.get(&header.stream)?, one.number)));
-        let of_ledger = starts.take_while(|(start, _)| **start <= header.sequence).last();
-        assert_eq!(of_ledger.map(|(_, number)| number), Some(header.transaction), "{header:?}");
-    }
-    let told = report.ledger;
-    assert_eq!(
-        [told.committed_transactions, told.aborted_transactions, told.indeterminate_transactions],
-        counts,
-        "by fate"
-    );
-    for class in [Class::AbortedVisible, Class::TornTransaction, Class::CommittedInvisible, Class::StuckLso] {
-        assert_eq!(counted(report, class), Some(0), "{class:?}");
     }
 }

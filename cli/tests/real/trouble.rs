@@ -188,7 +188,7 @@ fn credentials(kafka: &Kafka) {
         assert!(begun.elapsed() < Duration::from_secs(20), "{command:?} took {:?}", begun.elapsed());
         let text = run.text();
         assert!(text.contains("_AUTHENTICATION") && text.contains("SASL"), "{command:?}: {text}");
-        assert!(text.contains("security.protocol matches the listener"), "{command:?}: {text}");
+        assert!(text.contains("security.protocol fits the listener"), "{command:?}: {text}");
         assert!(!text.contains("hunter2"), "{command:?}: {text}");
     }
     // A failed try to close a log does not open it.
