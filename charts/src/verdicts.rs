@@ -302,7 +302,7 @@ fn broken(verdict: &ProfileVerdict) -> impl Iterator<Item = String> {
     })
 }
 
-/// What occurred and was allowed: `allowed: 3 duplicate (client retry) with all-acks`.
+/// What occurred and was allowed: `allowed: 3 duplicate (same attempt) with all-acks`.
 fn allowed(result: &RunResult) -> String {
     let mut found: Vec<(u64, String)> = result
         .verdicts

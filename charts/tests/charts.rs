@@ -157,7 +157,7 @@ fn a_full_run_draws_every_chart_with_its_finding() {
     assert!(svg(&charts, "throughput").contains("hollow: left out"));
     assert!(svg(&charts, "throughput").contains("1 left out"));
     assert!(svg(&charts, "throughput").contains("on the same 2 cores"));
-    assert!(title(&charts, "verdicts").contains("allowed: 12 duplicate (client retry) with leader-ack"));
+    assert!(title(&charts, "verdicts").contains("allowed: 12 duplicate (same attempt) with leader-ack"));
 }
 
 #[test]

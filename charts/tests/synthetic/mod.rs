@@ -6,7 +6,7 @@ use std::path::Path;
 use ackmark_schema::{
     anomaly::Class,
     latency::{LatencySummary, Percentile, REPORTED},
-    profile::{self, Profile},
+    profile::{self, Profile, Tuning},
     promise::{Acks, Basis, Promise, Ruling},
     report::{
         CpuTime, Ending,
@@ -336,6 +336,7 @@ fn record(name: &str) -> ProfileRecord {
         description: String::new(),
         use_when: String::new(),
         properties: IndexMap::new(),
+        tuning: Tuning::default(),
         transactions: None,
         must_not: Vec::new(),
     });
