@@ -9,17 +9,17 @@ tools:
 	@./setup.sh
 
 setup: tools
-	cargo run $(PROFILE) --locked -p ackmark-cli -- cluster prepare
+	cargo run $(PROFILE) --locked --bin ackmark -- cluster prepare
 
 build: tools
-	cargo build --release --locked -p ackmark-cli
+	cargo build --release --locked --bin ackmark
 
 bench: setup
-	cargo run --release --locked -p ackmark-cli -- bench $(ARGS)
+	cargo run --release --locked --bin ackmark -- bench $(ARGS)
 
 # Go and kcat are two of the contenders: what is missing is named and left out.
 peers: setup
-	cargo run --release --locked -p ackmark-peers -- $(ARGS)
+	cargo run --release --locked --bin ackmark-peers -- $(ARGS)
 
 test: lint setup
 	cargo test --workspace --locked
@@ -28,13 +28,13 @@ test: lint setup
 KILLS = 100
 sigkill: PROFILE =
 sigkill: setup
-	ACKTEST_KILLS=$(KILLS) $(if $(SEED),ACKTEST_SEED=$(SEED)) cargo test --locked -p ackmark-cli --test real -- sigkill
+	ACKTEST_KILLS=$(KILLS) $(if $(SEED),ACKTEST_SEED=$(SEED)) cargo test --workspace --locked --test real -- sigkill
 
 # Brokers stopped, killed, frozen and gone for good at each step of a run: about a quarter of an hour on a quiet
 # machine. The essential ones are in `make test`.
 outage: PROFILE =
 outage: setup
-	cargo test --locked -p ackmark-cli --test outage -- --ignored
+	cargo test --workspace --locked --test outage -- --ignored
 
 lint:
 	@./setup.sh lint

@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 
 rounds=${1:-6} messages=$((${2:-3} * 1000000))
 ackmark=${ACKMARK:-target/release/ackmark}
-[[ -x $ackmark ]] || cargo build --release --locked -p ackmark-cli
+[[ -x $ackmark ]] || cargo build --release --locked --bin ackmark
 work=$(mktemp -d) kept=target/peers/poll-calls
 mkdir -p "$kept"
 
@@ -82,7 +82,7 @@ for row in "${max_rows[@]}" "${rate_rows[@]}"; do
     printf '%-32s' "$name"
     for figure in per_s polls_per_million cpu_s_per_million p99_ms; do
         grep "^setting=$name " "$work/rows" | sed -n "s/.* $figure=\([0-9.]*\).*/\1/p" | sort -g |
-            awk '{ v[NR] = $1 } END { printf " %13.6g", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+            awk '{ v[NR] = $1 } END { if (!NR) printf " %13s", "-"; else printf " %13.6g", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
     done
     echo
 done

@@ -25,7 +25,7 @@ variants=(
 )
 
 ackmark=${ACKMARK:-target/release/ackmark}
-[[ -x $ackmark ]] || cargo build --release --locked -p ackmark-cli
+[[ -x $ackmark ]] || cargo build --release --locked --bin ackmark
 work=$(mktemp -d)
 export ACKMARK_HOME=${ACKMARK_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/ackmark}
 trap 'rm -rf "$work"' EXIT

@@ -237,6 +237,7 @@ fn verify_report(verdict: Verdict) -> VerifyReport {
         seal: SealState::Sealed,
         simulated: true,
         ledger: LedgerCounts { reserved: 6000, acknowledged: 6000, ..LedgerCounts::default() },
+        ledger_damage: Vec::new(),
         scans: vec![Scan {
             isolation: Isolation::ReadUncommitted,
             reader: "script".into(),

@@ -123,6 +123,17 @@ impl Servers {
     }
 }
 
+/// The flags by which a next command finds the same Kafka, each behind a space. Those of single properties are not told:
+/// they may hold secrets.
+pub(crate) fn flags(servers: &Servers, properties: &Properties) -> String {
+    let file = properties.config.as_ref().map(|path| format!(" -F {}", path.display()));
+    let brokers = servers.bootstrap_server.as_ref().filter(|_| servers.typed).map(|servers| format!(" -b {servers}"));
+    let is_of_connection =
+        |name: &str| ["bootstrap.", "security.", "sasl.", "ssl."].iter().any(|of| name.starts_with(of));
+    let single = properties.pairs.iter().any(|(name, _)| is_of_connection(name)).then(|| " -X …".to_owned());
+    [file, brokers, single].into_iter().flatten().collect()
+}
+
 /// Properties of a client of a Kafka that must be named.
 ///
 /// # Errors
@@ -153,6 +164,9 @@ pub(crate) fn wire_problem(error: &WireError) -> Problem {
             Problem::usage("the topic is not there")
         }
         WireError::Stopped => Problem::interrupted(error),
+        WireError::Offset { .. } if error.is_retriable() => Problem::failed(error).hint(
+            "are the brokers up that have this partition? Ask again, or for other partitions alone with --partition",
+        ),
         _ => Problem::failed(error),
     }
 }

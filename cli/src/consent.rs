@@ -33,11 +33,7 @@ pub(crate) fn to_load(
     home: Option<&Path>,
     given: bool,
 ) -> Result<(), Problem> {
-    let servers = connection.value("bootstrap.servers").unwrap_or_default();
-    if parent::is_a_bench() || is_ours(servers, home)? {
-        return Ok(());
-    }
-    ask(&what_a_load_writes(spec, create_topic, 0, servers), "look at it above", given)
+    to_write(|servers| what_a_load_writes(spec, create_topic, 0, servers), connection, home, given)
 }
 
 /// Consent to a load that goes on.
@@ -50,12 +46,21 @@ pub(crate) fn to_resume(
     home: Option<&Path>,
     given: bool,
 ) -> Result<(), Problem> {
+    let what = |servers: &str| what_a_load_writes(resumption.spec(), None, resumption.resends(), servers);
+    to_write(what, connection, home, given)
+}
+
+fn to_write(
+    what: impl FnOnce(&str) -> String,
+    connection: &ClientProperties,
+    home: Option<&Path>,
+    given: bool,
+) -> Result<(), Problem> {
     let servers = connection.value("bootstrap.servers").unwrap_or_default();
     if parent::is_a_bench() || is_ours(servers, home)? {
         return Ok(());
     }
-    let what = what_a_load_writes(resumption.spec(), None, resumption.resends(), servers);
-    ask(&what, "look at it above", given)
+    ask(&what(servers), "look at it above", given)
 }
 
 fn what_a_load_writes(spec: &LoadSpec, create_topic: Option<u32>, resends: u64, servers: &str) -> String {

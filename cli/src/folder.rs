@@ -43,10 +43,24 @@ pub(crate) fn refuse_used(folder: &Path) -> Result<(), Problem> {
 /// # Errors
 /// It cannot be made or written to.
 pub(crate) fn create(folder: &Path) -> Result<(), Problem> {
-    fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder)).map(drop).map_err(|error| {
-        Problem::usage(format!("cannot write to the folder {}: {error}", folder.display()))
-            .hint("name another with --out, or mend its permissions")
-    })
+    let made = fs::create_dir_all(folder).and_then(|()| probe(folder));
+    made.map_err(|error| refuses(folder, &error).hint("name another with --out, or mend its permissions"))
+}
+
+/// Sees that the folder of a load that is there can be written to.
+///
+/// # Errors
+/// It cannot.
+pub(crate) fn refuse_unwritable(folder: &Path) -> Result<(), Problem> {
+    probe(folder).map_err(|error| refuses(folder, &error).hint("mend its permissions"))
+}
+
+fn probe(folder: &Path) -> io::Result<()> {
+    tempfile::tempfile_in(folder).map(drop)
+}
+
+fn refuses(folder: &Path, error: &io::Error) -> Problem {
+    Problem::usage(format!("cannot write to the folder {}: {error}", folder.display()))
 }
 
 /// Writes a report beside the ledger, whole or not at all.

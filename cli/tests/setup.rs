@@ -133,7 +133,7 @@ fn bench_and_test_set_up_first_and_set_up_fetches_kafka() {
     for (target, own) in [("bench", "-- bench"), ("test", "cargo test"), ("setup", "")] {
         let told = finish(Command::new("make").args(["-n", target]).current_dir(repository())).exits(0).stdout;
         let place = |what: &str| told.find(what).unwrap_or_else(|| panic!("{what} is not in:\n{told}"));
-        let prepare = place("-p ackmark-cli -- cluster prepare");
+        let prepare = place("--bin ackmark -- cluster prepare");
         assert!(place("./setup.sh") < prepare && (own.is_empty() || prepare < place(own)), "{told}");
     }
 }

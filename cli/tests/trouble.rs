@@ -40,6 +40,14 @@ fn brokers_that_cannot_be_reached_are_named_in_bounded_time() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left of what never began");
 }
 
+#[test]
+fn a_load_folder_that_is_not_there_is_not_gone_on_with_nor_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(folder.path(), &["load", "--resume", "typo", "--yes", "-b", NOBODY]).exits(2);
+    assert!(run.stderr.contains("typo/manifest.json") && run.stderr.contains("name the folder"), "{}", run.stderr);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+}
+
 /// `/proc` refuses every user, also root, who can write to a folder without write permission.
 #[test]
 fn an_output_folder_that_refuses_is_named_before_anything_starts() {

@@ -1,9 +1,10 @@
 //! The bare librdkafka produce loop: the ceiling that ackmark's own producing is compared with.
 //!
 //! `bare_loop BOOTSTRAP TOPIC COUNT SIZE [PARTITIONS] [key=value …]` sends COUNT messages of SIZE bytes in
-//! runs of 1,000 round robin over the partitions, at most 500,000 outstanding, with a delivery thread that
-//! only counts. No header, no checksum, no ledger, no histogram. stdout: how many messages were acknowledged, from the
-//! first send to the last acknowledgement, in what time. `make peers` runs it beside other tools.
+//! runs of 1,000, a batch to each partition in turn as ackmark does, at most 500,000 outstanding, with a delivery
+//! thread that only counts. No header, no checksum, no ledger, no histogram. stdout: how many messages were
+//! acknowledged, from the first send to the last acknowledgement, in what time; it connects before. `make peers` runs it
+//! beside other tools.
 #![allow(clippy::print_stdout, reason = "the figure is what this program is for")]
 
 use std::error::Error;
@@ -64,7 +65,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     properties.add_text(&settings.join("\n"), "arguments", Origin::Flag)?;
     let producer = RawProducer::new(&properties, LogSink::new(|line| eprintln!("{}", line.message)))?;
+    producer.connect(topic, Duration::from_secs(30))?;
     let topic = producer.topic(topic)?;
+    // Many small batches cost the brokers more than the same messages in few.
+    let number = |name| properties.value(name).map_or(Ok(usize::MAX), str::parse);
+    let runs_per_turn = number("batch.num.messages")?.min(number("batch.size")? / size.max(1)).div_ceil(RUN);
     let payload = vec![b'x'; size];
     let (done, failed, stop) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
 
@@ -83,7 +88,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             for i in first..count.min(first + RUN as u64) {
                 batch.push(&payload, None, i);
             }
-            while let Some(code) = producer.produce_run(&topic, run as i32 % partitions, &mut batch).first_error() {
+            let partition = (run / runs_per_turn) as i32 % partitions;
+            while let Some(code) = producer.produce_run(&topic, partition, &mut batch).first_error() {
                 if code != ErrorCode::QUEUE_FULL {
                     return Err(format!("a message was refused: {code}; {}", code.cure()));
                 }

@@ -24,6 +24,9 @@ const FIRST_ASK_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long brokers may refuse the client's credentials or certificates before that counts as their answer: one of
 /// several may be set up otherwise than the others.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(3);
+/// When a connection on which nothing comes is given up, milliseconds, unless the user's properties say otherwise. An
+/// overloaded broker takes seconds.
+const SILENCE_MS: u32 = 10_000;
 
 /// A broker as clients reach it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,6 +162,7 @@ impl AdminClient {
     pub fn new(properties: &ClientProperties, logs: LogSink) -> Result<Self, ClientError> {
         let mut properties = properties.connection_only();
         properties.set("allow.auto.create.topics", "false", Origin::Tool);
+        properties.set_if_absent("socket.timeout.ms", &SILENCE_MS.to_string(), Origin::Tool);
         let create = |logs| {
             let mut conf = properties.conf(logs)?;
             conf.enable_events(false);
@@ -203,8 +207,10 @@ impl AdminClient {
         }
     }
 
-    /// Asks for metadata until a broker answers: each time another one may be asked, and the one that was asked
-    /// before may be frozen. Brokers that refuse the client's credentials or certificates end it early.
+    /// Asks until a broker answers. librdkafka asks the one whose connection was used last
+    /// (`rd_kafka_broker_weight_usable` of 2.12.1), and that one may be frozen: then it is another one's turn when the
+    /// connection has been silent for [`SILENCE_MS`] and is given up. Brokers that refuse the client's credentials or
+    /// certificates end it early.
     fn ask<T>(
         &self,
         what: impl FnOnce() -> String,
@@ -272,9 +278,8 @@ impl AdminClient {
     /// # Errors
     /// The code by which it failed.
     pub fn topic_id(&self, name: &str, timeout: Duration) -> Result<Option<String>, ClientError> {
-        requests::topic_id(&self.handle, &self.answer_queue(), name, timeout).map_err(|(code, reason)| {
-            ClientError::operation(format!("ask for the id of topic '{name}'"), code, &reason)
-        })
+        let what = || format!("ask for the id of topic '{name}'");
+        self.ask(what, timeout, |patience| requests::topic_id(&self.handle, &self.answer_queue(), name, patience))
     }
 
     /// Waits until each partition of the topic has a leader and all its replicas in sync.
@@ -350,8 +355,8 @@ impl AdminClient {
             ConfigResource::Topic(name) => format!("describe the configs of topic '{name}'"),
             ConfigResource::Broker(id) => format!("describe the configs of broker {id}"),
         };
-        requests::describe_configs(&self.handle, &self.answer_queue(), resource, timeout)
-            .map_err(|refusal| self.failed(what(), refusal))
+        let ask = |patience| requests::describe_configs(&self.handle, &self.answer_queue(), resource, patience);
+        self.ask(what, timeout, ask)
     }
 
     /// Low and high watermark of a partition.
@@ -498,7 +503,7 @@ fn until_known_within<T>(timeout: Duration, ask: impl Fn() -> Result<T, ClientEr
     }
 }
 
-/// Looks until `look` succeeds; it gets the time that it may take.
+/// Looks until `look` succeeds; it gets the time that it may take, the last time too: what it found then is told.
 fn wait<T>(
     timeout: Duration,
     what: &str,
@@ -507,7 +512,7 @@ fn wait<T>(
     let start = Instant::now();
     loop {
         let left = timeout.saturating_sub(start.elapsed());
-        let found = match look(left.min(LOOK_TIMEOUT).max(LOOK_INTERVAL)) {
+        let found = match look(left.clamp(FIRST_ASK_TIMEOUT, LOOK_TIMEOUT)) {
             Ok(found) => return Ok(found),
             Err(found) => found,
         };

@@ -133,7 +133,7 @@ pub(crate) fn serve(
         wait = Duration::ZERO;
         match event.kind() {
             EventKind::Delivery => {
-                sink.delivery(&DeliveryBatch { messages: event.messages(buffer), brokers_confirm });
+                event.deliver(buffer, |messages| sink.delivery(&DeliveryBatch { messages, brokers_confirm }));
             }
             EventKind::Error => {
                 if let Some(code) = event.error() {

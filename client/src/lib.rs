@@ -38,7 +38,7 @@ pub use events::{DeliveredMessage, DeliveryBatch, EventSink};
 pub use logs::{LogLine, LogSink};
 pub use mock::MockCluster;
 pub use outcome::{Outcome, PersistenceStatus, outcome};
-pub use producer::{MessageBatch, RawProducer, RunOutcome, TopicHandle};
+pub use producer::{Block, Lender, Lent, MessageBatch, MessageValue, RawProducer, RunOutcome, TopicHandle};
 pub use properties::ClientProperties;
 
 /// The version of the librdkafka that is linked in, for example `2.12.1`.

@@ -60,10 +60,23 @@ impl MockCluster {
         self.mock.push_request_errors(api_key, &codes);
     }
 
+    /// Answers what is asked of a topic with this code from now on, and of each of its partitions.
+    ///
+    /// # Errors
+    /// A name with a zero byte.
+    pub fn fail_topic(&self, name: &str, code: ErrorCode) -> Result<(), ClientError> {
+        self.mock.set_topic_error(name, code.raw())
+    }
+
     /// Delays every answer of every broker by `time`.
     pub fn set_round_trip(&self, time: Duration) {
         for broker in 1..=self.brokers {
-            self.mock.set_round_trip(broker, time);
+            self.set_round_trip_of(broker, time);
         }
+    }
+
+    /// Delays every answer of a broker by `time`.
+    pub fn set_round_trip_of(&self, broker: i32, time: Duration) {
+        self.mock.set_round_trip(broker, time);
     }
 }

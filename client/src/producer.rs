@@ -6,7 +6,7 @@
 //! lock.
 //!
 //! Limits: no headers and no timestamps of one's own (`rd_kafka_produce_batch` takes neither; the whole
-//! run gets one timestamp); messages are copied into librdkafka.
+//! run gets one timestamp). librdkafka copies keys, and values unless all of a batch are [`Lent`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,11 +16,14 @@ use ackmark_schema::properties::{self, Property};
 
 use crate::errors::{ClientError, ErrorCode, TransactionError, TransactionStep};
 use crate::events::{self, EventSink};
+use crate::ffi::admin;
+use crate::ffi::arena::Arena;
 use crate::ffi::event::MessageBuffer;
 use crate::ffi::handle::{Handle, Kind, Queue, Topic};
 use crate::logs::LogSink;
 use crate::properties::ClientProperties;
 
+pub use crate::ffi::arena::{Block, Lender, Lent, MessageValue};
 pub use crate::ffi::message::MessageBatch;
 
 /// How long a producer that is dropped with messages outstanding drains what it purged.
@@ -130,6 +133,32 @@ impl RawProducer {
         Ok(topic)
     }
 
+    /// Waits until this producer has found a broker and knows the topic: what is produced then need not wait for it.
+    ///
+    /// # Errors
+    /// No broker answers in time, or there is no such topic.
+    pub fn connect(&self, topic: &str, timeout: Duration) -> Result<(), ClientError> {
+        let handle = self.topic(topic)?;
+        let found = admin::describe_topic(&self.handle, &handle.0, timeout);
+        found.map(drop).map_err(|(code, reason)| {
+            ClientError::operation(format!("connect and describe topic '{topic}'"), code, &reason)
+        })
+    }
+
+    /// A lender of `blocks` of `block_bytes` each: values that it lends are not copied (see [`MessageBatch`]). Memory is
+    /// taken as it is written to. A producer has one: a second call gives the first one's. `None` where the system has no
+    /// address space for it, and with `delivery.report.only.error`, as what is not reported would never come back.
+    pub fn lender(&self, blocks: u32, block_bytes: usize) -> Option<Lender> {
+        if properties::value(&self.in_effect, "delivery.report.only.error") == Some("true") {
+            return None;
+        }
+        let arena = match self.handle.arena() {
+            Some(arena) => arena,
+            None => self.handle.keep(Arena::new(blocks, block_bytes).ok()?),
+        };
+        Some(Lender::new(Arc::clone(arena)))
+    }
+
     /// Produces a batch to one partition. Never blocks.
     ///
     /// Messages that are refused stay in the batch with their code and never reach a broker: call
@@ -201,6 +230,21 @@ impl RawProducer {
     /// A transaction is open, or the producer is not initialised or has a fatal error.
     pub fn begin_transaction(&self) -> Result<(), TransactionError> {
         self.handle.transaction(TransactionStep::Begin, Duration::ZERO)
+    }
+
+    /// Why the open transaction can only be aborted, if that is so. Only for a producer with an open transaction.
+    ///
+    /// When a transaction fails librdkafka fails what waits to be sent. But a message that is handed over at that very
+    /// moment is accepted after that, and then neither sent nor failed before the abort or `message.timeout.ms`. So who
+    /// waits for what is outstanding must ask. librdkafka has no call for that question; a `begin`, which is refused
+    /// while a transaction is open and changes nothing, answers it (`rd_kafka_txn_require_states0` of 2.12.1).
+    ///
+    /// # Panics
+    /// When none was open: this has begun one.
+    pub fn transaction_failure(&self) -> Option<TransactionError> {
+        let asked = self.handle.transaction(TransactionStep::Begin, Duration::ZERO);
+        let refusal = asked.expect_err("only asked of an open transaction");
+        (refusal.requires_abort || refusal.fatal).then_some(refusal)
     }
 
     /// Flushes, then commits. Another thread must serve the events. To know both times apart, flush first.

@@ -68,6 +68,7 @@ pub fn seal(connection: &ClientProperties, plan: &SealPlan, logs: &LogSink) -> R
         fenced: Vec::new(),
         quiet_s: None,
         messages_reserved: None,
+        messages_resent: None,
         partitions: Vec::new(),
     };
     let closed = match seal.find() {

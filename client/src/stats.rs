@@ -22,6 +22,8 @@ pub struct Statistics {
     pub name: String,
     /// Wall clock in seconds since the epoch.
     pub time: i64,
+    /// When it was taken, before its counters were read, in µs of the monotonic clock (`CLOCK_MONOTONIC` on Linux).
+    pub ts: i64,
     /// Time since the client began, in µs.
     pub age: i64,
     /// Messages in the producer's queue.

@@ -1,6 +1,9 @@
 //! What can go wrong with a ledger.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use thiserror::Error;
 
@@ -55,6 +58,12 @@ pub enum LedgerError {
         /// Its life.
         incarnation: u32,
     },
+    /// It is judged by what it says now, so nobody may go on with it.
+    #[error("another ackmark reads the ledger {} (it seals or verifies this load): wait for it to end, then run this again", path.display())]
+    BeingRead {
+        /// The file.
+        path: PathBuf,
+    },
     /// Not a ledger at all.
     #[error("{} is no ledger (its first bytes are not {magic:?}): give the folder that `ackmark load` wrote", path.display())]
     NotALedger {
@@ -84,6 +93,14 @@ pub enum LedgerError {
         found: u32,
         /// The manifest's.
         expected: u32,
+    },
+    /// A stream that its manifest does not name.
+    #[error("the ledger {} has a stream {stream}, of which the manifest says nothing: it belongs to another load folder", path.display())]
+    ForeignStream {
+        /// The file.
+        path: PathBuf,
+        /// The stream.
+        stream: u32,
     },
     /// Shorter than what its own header says.
     #[error("the ledger {} is cut off at {length} bytes, {expected} are needed: it was not copied whole", path.display())]
@@ -127,4 +144,18 @@ pub enum LedgerError {
         /// The reserved mark.
         reserved: u64,
     },
+}
+
+impl LedgerError {
+    /// Where a file is not sound, and what is wrong there: the file, the byte, the cause. `None` where it is not damage
+    /// that stands in the way.
+    pub fn damage(&self) -> Option<(&Path, u64, String)> {
+        match self {
+            Self::Truncated { path, length, expected } => {
+                Some((path, *length, format!("it is cut off here, {expected} bytes are needed")))
+            }
+            Self::Corrupt { path, offset, what } => Some((path, *offset, what.clone())),
+            _ => None,
+        }
+    }
 }

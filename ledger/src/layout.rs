@@ -16,6 +16,8 @@
 //! | 24 | 4 | streams |
 //! | 28 | 4 | resends |
 //! | 32 | 4 | CRC-32C over bytes 0 to 31 and all of each entry but its mark |
+//! | 40 | 8 | mark of the transaction log: how many entries it has at least; 0 where nobody counted |
+//! | 48 | 8 | mark 1: nothing is marked any more, and pages have their checks; 0 before |
 //! | 64 | 32 each | streams: id (4), zero (4), first sequence (8), reserved mark (8), zero (8) |
 //! | … | 32 each | resends: stream id (4), attempt (4), first sequence (8), reserved mark (8), end (8) |
 //!
@@ -25,15 +27,18 @@
 //! A mark is a sequence below 2^48 with a check of itself in the upper 16 bits, so that both are stored at once.
 //!
 //! A directory page has one entry of 16 bytes per state page of its segment: the page's number in its
-//! stream (8), the stream's slot + 1 (4), CRC-32C (4) over identity, place and content. All zero: not
-//! handed out. The second half is stored last, so a writer that dies in between leaves it unused.
+//! stream (lower 40 bits of 8 bytes), the stream's slot + 1 (4), CRC-32C (4) over identity, place and content. All zero:
+//! not handed out. The second half is stored last, so a writer that dies in between leaves it unused. In the upper 24
+//! bits of the number is the check of the page's states, once the file is closed (see [`crate::close`]).
 //!
 //! A state page holds 16,384 messages, two bits each, lowest bits first. Page `p` of a stream holds the
 //! sequences from `p · 16384`, those that are sent again among them: a page that a resend and the stream's own
 //! messages share is there once. Pages are absolute, so a later incarnation begins where it continues.
+//!
+//! Limit: states are written per message, so those of a load that was killed have no checksum.
 
 /// Version of the layout of both files.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 pub(crate) const MAGIC: &str = "AKMLEDGR";
 pub(crate) const PAGE_BYTES: usize = 4096;
 pub(crate) const PAGE_WORDS: usize = PAGE_BYTES / 8;
@@ -49,6 +54,8 @@ const FIXED_BYTES: usize = 64;
 const SPAN_BYTES: usize = 32;
 const CHECKSUM_AT: usize = 32;
 const MARK_AT: usize = 16;
+const TRANSACTIONS_AT: usize = 40;
+const CLOSED_AT: usize = 48;
 /// Bits of a mark that are the sequence; the others are its check.
 const MARK_BITS: u32 = 48;
 
@@ -139,6 +146,13 @@ pub(crate) const fn sequence_of(mark: u64) -> u64 {
     mark & ((1 << MARK_BITS) - 1)
 }
 
+/// The sequence of a mark that matches its check.
+#[inline]
+pub(crate) const fn checked(mark: u64) -> Option<u64> {
+    let sequence = sequence_of(mark);
+    if mark_of(sequence) == mark { Some(sequence) } else { None }
+}
+
 /// An entry of the header's tables: a stream's own sequences, or a range of them that is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -175,8 +189,7 @@ impl Span {
 
     /// One past the last sequence that was reserved, if the mark is sound.
     pub(crate) fn reserved(&self) -> Option<u64> {
-        let reserved = sequence_of(self.mark);
-        (mark_of(reserved) == self.mark).then_some(reserved)
+        checked(self.mark)
     }
 }
 
@@ -188,6 +201,21 @@ pub(crate) const fn header_bytes(spans: usize) -> u64 {
 /// Index of the word that holds the reserved mark of a stream (by slot) or of a resend (counted on behind them).
 pub(crate) const fn mark_word(span: usize) -> usize {
     (FIXED_BYTES + span * SPAN_BYTES + MARK_AT) / 8
+}
+
+/// Index of the word that holds the mark of the transaction log.
+pub(crate) const TRANSACTIONS_WORD: usize = TRANSACTIONS_AT / 8;
+
+/// Index of the word that says that the file is closed, and what it then is the mark of.
+pub(crate) const CLOSED_WORD: usize = CLOSED_AT / 8;
+pub(crate) const CLOSED: u64 = 1;
+
+/// Bits of a directory's entry that are the page's number.
+pub(crate) const NUMBER_BITS: u32 = 40;
+
+/// The page's number in the first half of a directory's entry.
+pub(crate) const fn page_number(word: u64) -> u64 {
+    word & ((1 << NUMBER_BITS) - 1)
 }
 
 /// Makes the header for streams and, behind them, resends.

@@ -20,20 +20,24 @@
 //!
 //! # Limits
 //! A crash of the host loses what the kernel had not written back: nothing here calls `fsync`. Headers,
-//! the page directory and transactions carry checksums; the two bits per message do not. Files are
-//! little-endian and Linux only.
+//! the page directory and transactions carry checksums; the two bits per message do once their producer has ended, not
+//! when it was killed. Files are little-endian and Linux only.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`mod@layout`] | the states file, byte by byte |
+//! | `close` | what its states are checked by |
 //! | [`states`] | its two writers |
 //! | [`transactions`] | the transaction log |
 //! | [`reader`] | both, read back |
 //! | [`marks`] | how far a run that is under way has come |
 //! | [`undecided`] | what a next incarnation may send again |
 //! | [`writers`] | whether the producers have ended |
+//! | [`damage`] | what to do with a ledger that is not sound |
 //! | [`error`] | what can go wrong |
 
+mod close;
+pub mod damage;
 pub mod error;
 mod file;
 pub mod layout;
@@ -45,6 +49,7 @@ pub mod transactions;
 pub mod undecided;
 pub mod writers;
 
+pub use damage::OnDamage;
 pub use error::LedgerError;
 pub use layout::{Identity, State, states_file, transactions_file};
 pub use marks::ReservedMarks;
@@ -52,4 +57,4 @@ pub use reader::{Fate, LedgerReader, Member, Part, StreamLedger, Transaction};
 pub use states::{DeliveryLedger, Resend, SendLedger, StreamStart, create};
 pub use transactions::TransactionLog;
 pub use undecided::Undecided;
-pub use writers::{Ended, refuse_writers};
+pub use writers::{AtRest, Ended, refuse_writers};

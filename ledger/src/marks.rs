@@ -11,17 +11,43 @@ use ackmark_schema::manifest::Manifest;
 
 use crate::{
     error::LedgerError,
-    layout::{Identity, mark_word, sequence_of, states_file},
+    layout::{Identity, checked, mark_word, states_file},
     map::Mapping,
-    reader::read_header,
+    reader::{LedgerReader, read_header},
 };
 
-/// Reserved marks, read from the mapped headers while the writers live. A mark is raised before its
-/// message is handed to a client, so what a reader of the log sees lies below it, or was invented.
+/// Reserved marks, read from the mapped headers while the writers live, or from a ledger at rest. A mark is raised
+/// before its message is handed to a client, so what a reader of the log sees lies below it, or was invented.
 #[derive(Debug)]
 pub struct ReservedMarks {
-    /// Per stream the words that hold its mark, one per incarnation.
-    streams: HashMap<u32, Vec<(Arc<Mapping>, usize)>>,
+    /// Per stream its marks, one per incarnation.
+    streams: HashMap<u32, Vec<Mark>>,
+}
+
+#[derive(Debug)]
+enum Mark {
+    /// In this word of a header.
+    Live(Arc<Mapping>, usize),
+    /// It rises no more.
+    AtRest(u64),
+}
+
+impl Mark {
+    /// A mark that is damaged bounds nothing.
+    fn reserved(&self) -> u64 {
+        match self {
+            Self::Live(mapping, word) => checked(mapping.words()[*word].load(Ordering::Acquire)).unwrap_or(u64::MAX),
+            Self::AtRest(reserved) => *reserved,
+        }
+    }
+}
+
+/// Of a stream whose end is not known everything may have been reserved.
+impl From<&LedgerReader> for ReservedMarks {
+    fn from(ledger: &LedgerReader) -> Self {
+        let mark = |end: Option<u64>| Mark::AtRest(end.unwrap_or(u64::MAX));
+        Self { streams: ledger.streams().map(|stream| (stream.stream, vec![mark(stream.known_end())])).collect() }
+    }
 }
 
 impl ReservedMarks {
@@ -31,7 +57,7 @@ impl ReservedMarks {
     /// As [`LedgerReader::open`](crate::LedgerReader::open); a ledger that is just being made is missing or
     /// cut off for a moment.
     pub fn open(folder: &Path, manifest: &Manifest) -> Result<Self, LedgerError> {
-        let mut streams: HashMap<u32, Vec<_>> = HashMap::new();
+        let mut streams: HashMap<u32, Vec<Mark>> = HashMap::new();
         for producer in &manifest.producers {
             for &incarnation in &producer.incarnations {
                 let path = folder.join(states_file(producer.producer, incarnation));
@@ -45,17 +71,16 @@ impl ReservedMarks {
                 let (mapping, header) = read_header(&path, &file, length, identity)?;
                 let mapping = Arc::new(mapping);
                 for (slot, span) in header.streams.iter().enumerate() {
-                    streams.entry(span.stream).or_default().push((Arc::clone(&mapping), mark_word(slot)));
+                    streams.entry(span.stream).or_default().push(Mark::Live(Arc::clone(&mapping), mark_word(slot)));
                 }
             }
         }
         Ok(Self { streams })
     }
 
-    /// One past the highest sequence that any incarnation has reserved by now; `None` for a stream that no
-    /// ledger holds.
+    /// One past the highest sequence that any incarnation has reserved by now, `u64::MAX` where damage hides it; `None`
+    /// for a stream that no ledger holds.
     pub fn reserved(&self, stream: u32) -> Option<u64> {
-        let marks = self.streams.get(&stream)?;
-        marks.iter().map(|(mapping, word)| sequence_of(mapping.words()[*word].load(Ordering::Acquire))).max()
+        self.streams.get(&stream)?.iter().map(Mark::reserved).max()
     }
 }

@@ -22,6 +22,7 @@ use std::{
 };
 
 use crate::{
+    close::close,
     error::LedgerError,
     file::NewFile,
     layout::{
@@ -110,7 +111,8 @@ pub fn create(
         resent,
     };
     let delivery = DeliveryLedger {
-        _locked: file,
+        file,
+        header_bytes: header_bytes(streams.len() + resends.len()),
         header,
         streams: streams.iter().zip(resent).map(stream).collect(),
         pages: pages_in,
@@ -292,7 +294,8 @@ struct DeliveryStream {
 #[derive(Debug)]
 pub struct DeliveryLedger {
     /// Keeps the file's lock for as long as anything may still be marked.
-    _locked: Arc<NewFile>,
+    file: Arc<NewFile>,
+    header_bytes: u64,
     header: Arc<Mapping>,
     streams: Vec<DeliveryStream>,
     pages: mpsc::Receiver<HandedPage>,
@@ -380,6 +383,14 @@ impl DeliveryLedger {
                 stream.pages.push(page);
             }
         }
+    }
+}
+
+/// Nothing is marked any more: from now on damage to what was is told.
+impl Drop for DeliveryLedger {
+    fn drop(&mut self) {
+        // Where it cannot be, the file is as one that was not closed: sound, and damage to its states is not seen.
+        let _ = close(&self.file.file, self.header_bytes);
     }
 }
 

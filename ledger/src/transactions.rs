@@ -18,13 +18,25 @@
 //! so a transaction's part of a stream runs from its member entry's first sequence to the one of the next
 //! transaction that uses the stream, or to the reserved mark. So one entry per stream and transaction is
 //! exact at any instant, also for the transaction that a SIGKILL interrupts.
+//!
+//! Nothing in the log tells where it ends, so the states file of its incarnation says how many entries it has: a mark in
+//! that one's header rises behind each entry. A log that is cut off between two entries is told by it.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::atomic::Ordering,
+};
 
 use crate::{
     error::LedgerError,
     file::NewFile,
-    layout::{Identity, VERSION, transactions_file, u32_at, u64_at},
+    layout::{
+        Identity, PAGE_BYTES, TRANSACTIONS_WORD, VERSION, mark_of, states_file, transactions_file, u32_at, u64_at,
+    },
+    map::Mapping,
 };
 
 pub(crate) const ENTRY_BYTES: usize = 32;
@@ -68,19 +80,22 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct TransactionLog {
     file: NewFile,
+    /// The first page of the states file: its header.
+    states: Mapping,
     length: u64,
     chain: u32,
     current: u32,
 }
 
 impl TransactionLog {
-    /// Makes the log in `folder`.
+    /// Makes the log in `folder`, beside the states file of its incarnation.
     ///
     /// # Errors
-    /// The file exists, cannot be created, or there is no room.
+    /// The file exists, cannot be created, or there is no room; there is no states file.
     pub fn create(folder: &Path, identity: Identity) -> Result<Self, LedgerError> {
+        let states = map_states(folder, identity)?;
         let file = NewFile::create(folder, &transactions_file(identity.producer, identity.incarnation))?;
-        let mut log = Self { file, length: 0, chain: 0, current: 0 };
+        let mut log = Self { file, states, length: 0, chain: 0, current: 0 };
         let place = u64::from(identity.producer) | (u64::from(identity.incarnation) << 32);
         log.append(&encode(u32::from_le_bytes(*b"AKMT"), VERSION, identity.run, place))?;
         Ok(log)
@@ -156,8 +171,24 @@ impl TransactionLog {
         }
         self.chain = chain;
         self.length += ENTRY_BYTES as u64;
+        // Behind the entry: a writer that dies in between leaves one entry more than it counted.
+        let entries = self.length / ENTRY_BYTES as u64;
+        self.states.words()[TRANSACTIONS_WORD].store(mark_of(entries), Ordering::Release);
         Ok(())
     }
+}
+
+/// Maps the first page of an incarnation's states file.
+fn map_states(folder: &Path, identity: Identity) -> Result<Mapping, LedgerError> {
+    let path = folder.join(states_file(identity.producer, identity.incarnation));
+    let mapping = OpenOptions::new().read(true).write(true).open(&path).and_then(|file| {
+        // Touching what the file does not hold is a SIGBUS.
+        if file.metadata()?.len() < PAGE_BYTES as u64 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Mapping::writable(&file, 0, PAGE_BYTES)
+    });
+    mapping.map_err(|source| LedgerError::Io { path, doing: "map", source })
 }
 
 fn encode(kind: u32, transaction: u32, stream: u32, value: u64) -> [u8; ENTRY_BYTES - 4] {
@@ -174,14 +205,32 @@ fn encode(kind: u32, transaction: u32, stream: u32, value: u64) -> [u8; ENTRY_BY
 /// # Errors
 /// Another file, run or version; an entry that is cut off, damaged, or out of its chain.
 pub fn read(path: &Path, expected: Identity) -> Result<Vec<Entry>, LedgerError> {
+    let Sound { entries, damage } = read_sound(path, expected, 0)?;
+    damage.map_or(Ok(entries), Err)
+}
+
+/// A log up to its first damage.
+#[derive(Debug)]
+pub(crate) struct Sound {
+    pub(crate) entries: Vec<Entry>,
+    /// What is wrong behind them.
+    pub(crate) damage: Option<LedgerError>,
+}
+
+/// Reads a log that has, its header counted, at least `least` entries, as far as it is sound.
+///
+/// # Errors
+/// Another file, run or version.
+pub(crate) fn read_sound(path: &Path, expected: Identity, least: u64) -> Result<Sound, LedgerError> {
     let failed = |source: io::Error| LedgerError::Io { path: path.into(), doing: "read", source };
     let mut bytes = Vec::new();
     io::Read::read_to_end(&mut File::open(path).map_err(failed)?, &mut bytes).map_err(failed)?;
-    check_header(path, &bytes, expected)?;
-    if bytes.len() % ENTRY_BYTES != 0 {
-        let expected = bytes.len().next_multiple_of(ENTRY_BYTES) as u64;
-        return Err(LedgerError::Truncated { path: path.into(), length: bytes.len() as u64, expected });
+    let length = bytes.len() as u64;
+    let truncated = |expected: u64| LedgerError::Truncated { path: path.into(), length, expected };
+    if bytes.len() < ENTRY_BYTES {
+        return Ok(Sound { entries: Vec::new(), damage: Some(truncated(ENTRY_BYTES as u64)) });
     }
+    check_kind(path, &bytes)?;
     let corrupt = |index: usize, what: &str| LedgerError::Corrupt {
         path: path.into(),
         offset: (index * ENTRY_BYTES) as u64,
@@ -192,30 +241,38 @@ pub fn read(path: &Path, expected: Identity) -> Result<Vec<Entry>, LedgerError> 
     for (index, entry) in bytes.chunks_exact(ENTRY_BYTES).enumerate() {
         chain = crc32c::crc32c_append(chain, &entry[4..]);
         if chain != u32_at(entry, 0) {
-            return Err(corrupt(index, "checksum mismatch in the transaction log"));
+            return Ok(Sound { entries, damage: Some(corrupt(index, "checksum mismatch in the transaction log")) });
         }
-        if index > 0 {
-            entries.push(decode(entry).ok_or_else(|| corrupt(index, "unknown kind of entry"))?);
+        if index == 0 {
+            check_identity(path, entry, expected)?;
+            continue;
         }
+        let Some(entry) = decode(entry) else {
+            return Ok(Sound { entries, damage: Some(corrupt(index, "unknown kind of entry")) });
+        };
+        entries.push(entry);
     }
-    Ok(entries)
+    let whole = length.next_multiple_of(ENTRY_BYTES as u64).max(least * ENTRY_BYTES as u64);
+    Ok(Sound { entries, damage: (length < whole).then(|| truncated(whole)) })
 }
 
-fn check_header(path: &Path, bytes: &[u8], expected: Identity) -> Result<(), LedgerError> {
-    let path = || path.to_path_buf();
-    if bytes.len() < ENTRY_BYTES {
-        return Err(LedgerError::Truncated { path: path(), length: bytes.len() as u64, expected: ENTRY_BYTES as u64 });
-    }
+/// Whether it is a transaction log of this layout.
+fn check_kind(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
     if &bytes[4..8] != MAGIC.as_bytes() {
-        return Err(LedgerError::NotALedger { path: path(), magic: MAGIC });
+        return Err(LedgerError::NotALedger { path: path.into(), magic: MAGIC });
     }
     let version = u32_at(bytes, 8);
     if version != VERSION {
-        return Err(LedgerError::Version { path: path(), found: version, known: VERSION });
+        return Err(LedgerError::Version { path: path.into(), found: version, known: VERSION });
     }
-    let found = Identity { run: u32_at(bytes, 12), producer: u32_at(bytes, 16), incarnation: u32_at(bytes, 20) };
+    Ok(())
+}
+
+/// Whether it is the log of `expected`, by a header that is sound.
+fn check_identity(path: &Path, header: &[u8], expected: Identity) -> Result<(), LedgerError> {
+    let found = Identity { run: u32_at(header, 12), producer: u32_at(header, 16), incarnation: u32_at(header, 20) };
     expected.compare(found).map_err(|(what, found, expected)| LedgerError::Foreign {
-        path: path(),
+        path: path.into(),
         what,
         found,
         expected,

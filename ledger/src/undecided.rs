@@ -62,7 +62,7 @@ impl LedgerReader {
         for transaction in self.transactions() {
             let end = match transaction.fate {
                 Fate::Committed => End::Done,
-                Fate::Indeterminate => End::Unknown,
+                Fate::Indeterminate | Fate::Unknown => End::Unknown,
                 Fate::Aborted if transaction.ended => End::GivenUp,
                 Fate::Aborted => End::Dead,
             };

@@ -1,8 +1,9 @@
 //! Whether a load's producers have ended.
 //!
 //! A writer holds an exclusive advisory lock (`flock`) on its states file; a reader that gets a shared one
-//! knows that it has ended, however it did. Limits: the writer and the reader must see the same locks, so
-//! on a network file system that keeps them per host this tells of this host's producers only.
+//! knows that it has ended, however it did, and that nobody goes on with it while the lock is held. Limits: the
+//! writer and the reader must see the same locks, so on a network file system that keeps them per host this tells
+//! of this host's producers only.
 
 use std::{
     fs::{File, TryLockError},
@@ -13,14 +14,23 @@ use ackmark_schema::manifest::Manifest;
 
 use crate::{error::LedgerError, layout::states_file};
 
-/// Refuses a load folder while a producer of its manifest is still writing.
+/// The ledgers of producers that have ended, for reading: for as long as this lives, none of them is gone on with.
+/// Any number of readers have them at a time.
+#[derive(Debug)]
+#[must_use = "the producers may go on as soon as this is dropped"]
+pub struct AtRest {
+    _locked: Vec<File>,
+}
+
+/// Refuses a load folder while a producer of its manifest is still writing, and keeps others from going on with it.
 ///
 /// # Errors
 /// [`LedgerError::BeingWritten`] names the first such producer; a ledger that is missing or cannot be
 /// locked.
-pub fn refuse_writers(folder: &Path, manifest: &Manifest) -> Result<(), LedgerError> {
-    // Each lock is given back with its file.
-    ledgers(folder, manifest).try_for_each(|ledger| ledger?.lock(File::try_lock_shared).map(drop))
+pub fn refuse_writers(folder: &Path, manifest: &Manifest) -> Result<AtRest, LedgerError> {
+    let locked =
+        ledgers(folder, manifest).map(|ledger| ledger?.lock(File::try_lock_shared)).collect::<Result<_, _>>()?;
+    Ok(AtRest { _locked: locked })
 }
 
 /// The ledgers of producers that have ended, for as long as this lives: no other process that asks for them, or
@@ -34,9 +44,17 @@ impl Ended {
     /// Takes the ledgers of a manifest.
     ///
     /// # Errors
-    /// As [`refuse_writers`], also where another process has taken them.
+    /// As [`refuse_writers`], also where another process has taken them; [`LedgerError::BeingRead`] where one only
+    /// reads them ([`AtRest`]).
     pub fn take(folder: &Path, manifest: &Manifest) -> Result<Self, LedgerError> {
-        let locked = ledgers(folder, manifest).map(|ledger| ledger?.lock(File::try_lock)).collect::<Result<_, _>>()?;
+        let take = |ledger: Ledger| match ledger.file.try_lock() {
+            // A lock that can still be shared is held by readers alone.
+            Err(TryLockError::WouldBlock) if ledger.file.try_lock_shared().is_ok() => {
+                Err(LedgerError::BeingRead { path: ledger.path })
+            }
+            taken => ledger.lock(|_| taken),
+        };
+        let locked = ledgers(folder, manifest).map(|ledger| take(ledger?)).collect::<Result<_, _>>()?;
         Ok(Self { _locked: locked })
     }
 }

@@ -365,7 +365,7 @@ fn a_ledger_tells_its_writers_for_as_long_as_either_lives() {
     let (ended, second) = (life(0), life(1));
     let writing = || match refuse_writers(folder.path(), &manifest) {
         Err(LedgerError::BeingWritten { producer: 0, incarnation, .. }) => Some(incarnation),
-        other => other.map(|()| None).unwrap(),
+        other => other.map(|_| None).unwrap(),
     };
     assert_eq!(writing(), Some(0));
     drop(ended);

@@ -114,7 +114,20 @@ fn one_at_a_time_goes_on_with_a_run_and_only_when_it_has_ended() {
     drop(writers);
     let taken = Ended::take(folder.path(), &manifest).unwrap();
     assert!(being_written(Ended::take(folder.path(), &manifest).map(drop)), "another one has it");
-    assert!(being_written(refuse_writers(folder.path(), &manifest)), "it is about to be written");
+    assert!(being_written(refuse_writers(folder.path(), &manifest).map(drop)), "it is about to be written");
     drop(taken);
-    refuse_writers(folder.path(), &manifest).unwrap();
+
+    // Nor while it is read, by however many.
+    let readers = [(); 2].map(|()| refuse_writers(folder.path(), &manifest).unwrap());
+    let being_read = || {
+        let refused = Ended::take(folder.path(), &manifest).unwrap_err();
+        assert!(refused.to_string().contains("wait for it to end"), "{refused}");
+        matches!(refused, LedgerError::BeingRead { .. })
+    };
+    assert!(being_read());
+    let [first, second] = readers;
+    drop(first);
+    assert!(being_read(), "the second one reads on");
+    drop(second);
+    drop(Ended::take(folder.path(), &manifest).unwrap());
 }

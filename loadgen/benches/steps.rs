@@ -7,8 +7,9 @@
 //!
 //! criterion prints the time of a run or a report and the rate in messages: 100 Melem/s are 10 ns per message. Targets:
 //! sending at most 10 ns, a report at most 2 ns. The time is the thread's CPU time, so that what else runs on the
-//! machine shows only through the caches. Not in here: the call of the client, and that the client's messages lie
-//! apart in memory.
+//! machine shows only through the caches. Not in here: the call of the client, that the client's messages lie
+//! apart in memory, and that values do: a block that was written is the next to be written again, while a load walks
+//! through all that may be outstanding.
 
 #![allow(missing_docs, reason = "criterion's macros make undocumented items")]
 
@@ -32,11 +33,14 @@ fn cpu_time(calls: u64, mut call: impl FnMut()) -> Duration {
 fn sending(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("sending");
     group.throughput(Throughput::Elements(RUN_MESSAGES as u64));
-    for (name, bytes, open_loop) in
-        [("100 B", 100, false), ("1 KiB", 1024, false), ("100 B, open loop: stamps out and back", 100, true)]
-    {
+    for (name, bytes, open_loop, lent) in [
+        ("100 B", 100, false, true),
+        ("1 KiB", 1024, false, true),
+        ("100 B, to be copied", 100, false, false),
+        ("100 B, open loop: stamps out and back", 100, true, true),
+    ] {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut sending = Sending::new(bytes, open_loop, ledger(folder.path()).0);
+        let mut sending = Sending::new(bytes, open_loop, lent, ledger(folder.path()).0);
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|calls| {
                 cpu_time(calls, || {

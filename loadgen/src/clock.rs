@@ -52,6 +52,11 @@ impl Clock {
         read(ClockId::Monotonic) - self.start_ns
     }
 
+    /// A time of the run on the monotonic clock itself, in microseconds.
+    pub(crate) fn monotonic_us(&self, at_ns: u64) -> i64 {
+        ((self.start_ns + at_ns) / 1_000) as i64
+    }
+
     /// A time of the run as nanoseconds since the Unix epoch.
     #[inline]
     pub(crate) fn epoch_ns(&self, at_ns: u64) -> u64 {

@@ -115,6 +115,13 @@ impl Delivered {
                 None => self.errors.push(error),
             }
         }
+        for (code, complaint) in earlier.complaints {
+            let own = self.complaints.entry(code).or_default();
+            if own.count == 0 {
+                own.latest = complaint.latest;
+            }
+            own.count += complaint.count;
+        }
         self.rejected_by_broker += earlier.rejected_by_broker;
         self.refused += earlier.refused;
         self.statistics = self.statistics.take().or(earlier.statistics);
@@ -156,7 +163,6 @@ pub(crate) struct Sink<'r> {
     /// What the event at hand reported, and what of it without an error.
     event: (Amount, Amount),
     statistics: String,
-    statistics_ns: u64,
 }
 
 impl<'r> Sink<'r> {
@@ -175,7 +181,6 @@ impl<'r> Sink<'r> {
             second_errors: 0,
             event: Default::default(),
             statistics: String::new(),
-            statistics_ns: 0,
         }
     }
 
@@ -325,17 +330,29 @@ impl<'r> Sink<'r> {
         self.second += 1;
     }
 
-    /// Waits until statistics come that know of the end.
+    /// Waits until statistics come that know of the end, and so of all that was sent again.
     fn wait_for_statistics(&mut self, producer: &RawProducer) {
         let ended_ns = self.parts.clock.now_ns();
         let deadline_ns = ended_ns + 2 * self.parts.statistics_interval.as_nanos() as u64;
-        while self.statistics_ns < ended_ns && self.parts.clock.now_ns() < deadline_ns {
+        let ended_us = self.parts.clock.monotonic_us(ended_ns);
+        while self.found.statistics.as_ref().is_none_or(|known| known.ts < ended_us)
+            && self.parts.clock.now_ns() < deadline_ns
+        {
             producer.poll_events(POLL, self);
+            self.read_statistics();
+        }
+    }
+
+    /// Reads the latest that came, if any came since.
+    fn read_statistics(&mut self) {
+        if !self.statistics.is_empty() {
+            self.found.statistics = Statistics::parse(&self.statistics).ok();
+            self.statistics.clear();
         }
     }
 
     fn finish(mut self) -> Delivered {
-        self.found.statistics = Statistics::parse(&self.statistics).ok();
+        self.read_statistics();
         let errors = self.errors.into_iter().map(|((code, outcome), count)| ErrorCount {
             name: code.name(),
             code: code.raw(),
@@ -374,7 +391,6 @@ impl EventSink for Sink<'_> {
     fn stats(&mut self, json: &str) {
         self.statistics.clear();
         self.statistics.push_str(json);
-        self.statistics_ns = self.parts.clock.now_ns();
     }
 }
 
@@ -406,6 +422,23 @@ mod tests {
         (Some(ErrorCode::MSG_TIMED_OUT), Outcome::Indeterminate, State::Indeterminate),
         (Some(ErrorCode::MSG_SIZE_TOO_LARGE), Outcome::Failed, State::Failed),
     ];
+
+    #[test]
+    fn complaints_of_what_was_sent_again_are_kept() {
+        let found = |complaints: &[(ErrorCode, u64, &str)]| Delivered {
+            complaints: complaints
+                .iter()
+                .map(|(code, count, latest)| (*code, Complaint { count: *count, latest: (*latest).to_owned() }))
+                .collect(),
+            ..Delivered::default()
+        };
+        let mut all = found(&[(ErrorCode::TRANSPORT, 2, "later")]);
+        all.absorb(found(&[(ErrorCode::TRANSPORT, 3, "sooner"), (ErrorCode::ALL_BROKERS_DOWN, 1, "all")]));
+        let told: Vec<_> = all.complaints.iter().map(|(code, one)| (*code, one.count, one.latest.as_str())).collect();
+        let mut expected = vec![(ErrorCode::TRANSPORT, 5, "later"), (ErrorCode::ALL_BROKERS_DOWN, 1, "all")];
+        expected.sort_unstable();
+        assert_eq!(told, expected);
+    }
 
     /// Messages by slot and sequence, in runs, in any order, some never reported; each with its fate.
     fn reports() -> impl Strategy<Value = Vec<(usize, u64, usize)>> {

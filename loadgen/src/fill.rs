@@ -1,15 +1,17 @@
 //! Writes the messages of a run into a batch: headers in front of pooled bodies, keys, and what comes back with
 //! each report.
 
-use ackmark_client::MessageBatch;
+use std::ops::DerefMut;
+
+use ackmark_client::{MessageBatch, MessageValue};
 use ackmark_schema::record::Header;
 
 use crate::{
     assign::Assignment,
     clock::Clock,
     opaque,
-    payload::Pool,
     slab::{Stamp, Taker},
+    values::Values,
 };
 
 /// What the messages of a run share: they go to one partition at one time.
@@ -38,35 +40,56 @@ impl<'a> Run<'a> {
         &self,
         done: usize,
         header: &mut Header,
-        pool: &'p mut Pool,
+        values: &'p mut Values,
         stamps: &mut Option<Taker>,
         batch: &mut MessageBatch<'p>,
     ) -> usize
     where
         'a: 'p,
     {
+        let most = self.members.len() - done;
+        let Values { pool, blocks } = values;
+        if let Some(lent) = blocks.as_mut().and_then(|blocks| blocks.next(most, pool)) {
+            return self.write(done, header, lent, stamps, batch);
+        }
         let index = pool.layout().index(self.slot, header.sequence);
-        let count = (self.members.len() - done).min(pool.layout().len() - index);
-        let messages = pool.values_mut(index, count).zip(&self.members[done..done + count]);
+        let count = most.min(pool.layout().len() - index);
+        self.write(done, header, pool.values_mut(index, count), stamps, batch)
+    }
+
+    #[inline]
+    fn write<'p, V: DerefMut<Target = [u8]> + Into<MessageValue<'p>>>(
+        &self,
+        done: usize,
+        header: &mut Header,
+        values: impl ExactSizeIterator<Item = (V, u32)>,
+        stamps: &mut Option<Taker>,
+        batch: &mut MessageBatch<'p>,
+    ) -> usize
+    where
+        'a: 'p,
+    {
+        let count = values.len();
+        let messages = values.zip(&self.members[done..done + count]);
         // A copy of its own stays in registers.
         let mut next = *header;
         match stamps {
             None => {
                 self.time(&mut next, self.intended[self.members[done] as usize]);
-                for ((value, checksum), position) in messages {
+                for ((mut value, checksum), position) in messages {
                     if self.verified {
-                        next.encode(value, checksum);
+                        next.encode(&mut value, checksum);
                     }
                     batch.push(value, self.assignment.key(*position), opaque::pack(self.slot, next.sequence));
                     next.sequence += 1;
                 }
             }
             Some(stamps) => {
-                for ((value, checksum), position) in messages {
+                for ((mut value, checksum), position) in messages {
                     let intended_ns = self.intended[*position as usize];
                     if self.verified {
                         self.time(&mut next, intended_ns);
-                        next.encode(value, checksum);
+                        next.encode(&mut value, checksum);
                     }
                     let opaque = stamps.take(self.stamp(next.sequence, intended_ns));
                     batch.push(value, self.assignment.key(*position), opaque);

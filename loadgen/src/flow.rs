@@ -180,6 +180,7 @@ pub(crate) struct Halt<'a> {
     clock: Clock,
     give_up_ns: u64,
     interrupted_ns: OnceLock<u64>,
+    given_up_ns: OnceLock<u64>,
     failed: AtomicBool,
     error: OnceLock<String>,
 }
@@ -187,18 +188,19 @@ pub(crate) struct Halt<'a> {
 impl<'a> Halt<'a> {
     /// Halts when the caller's flag is raised. Nothing is waited for after `give_up_ns`, nanoseconds from the start.
     pub(crate) fn new(stop: &'a AtomicBool, clock: Clock, give_up_ns: u64) -> Self {
-        let (interrupted_ns, error) = (OnceLock::new(), OnceLock::new());
-        Self { stop, clock, give_up_ns, interrupted_ns, failed: AtomicBool::new(false), error }
+        let (interrupted_ns, given_up_ns, error) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { stop, clock, give_up_ns, interrupted_ns, given_up_ns, failed: AtomicBool::new(false), error }
     }
 
     /// When everything is given up that is still waited for, nanoseconds from the start: soon once the caller's flag
     /// has been raised.
     pub(crate) fn give_up_ns(&self) -> u64 {
+        let give_up_ns = self.given_up_ns.get().map_or(self.give_up_ns, |at_ns| self.give_up_ns.min(*at_ns));
         if !self.is_interrupted() {
-            return self.give_up_ns;
+            return give_up_ns;
         }
         let since_ns = *self.interrupted_ns.get_or_init(|| self.clock.now_ns());
-        self.give_up_ns.min(since_ns + INTERRUPTED_DRAIN.as_nanos() as u64)
+        give_up_ns.min(since_ns + INTERRUPTED_DRAIN.as_nanos() as u64)
     }
 
     /// Whether that time has come.
@@ -221,6 +223,12 @@ impl<'a> Halt<'a> {
     pub(crate) fn fail(&self, error: impl Into<String>) {
         let _ = self.error.set(error.into());
         self.failed.store(true, Ordering::Release);
+    }
+
+    /// As [`fail`](Self::fail), and nothing is waited for any more.
+    pub(crate) fn give_up(&self, error: impl Into<String>) {
+        let _ = self.given_up_ns.set(self.clock.now_ns());
+        self.fail(error);
     }
 
     /// Does a thread's work. A panic in it ends the run as failed and gives `None`; what the work borrows stays
@@ -278,6 +286,11 @@ mod tests {
         halt.fail("second");
         assert!(halt.is_raised() && !halt.is_interrupted());
         assert_eq!(halt.error(), Some("first"));
+        assert!(!halt.gives_up(), "what is outstanding is still waited for");
+        halt.give_up("third");
+        assert_eq!(halt.error(), Some("first"));
+        thread::sleep(Duration::from_millis(1));
+        assert!(halt.gives_up() && !halt.is_interrupted());
     }
 
     #[test]

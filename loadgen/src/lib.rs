@@ -62,6 +62,7 @@ pub mod steps;
 mod timeline;
 mod transactions;
 mod usage;
+mod values;
 mod window;
 
 pub use error::LoadError;

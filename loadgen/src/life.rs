@@ -14,6 +14,7 @@ use ackmark_schema::{
     promise::{Acks, Ruling},
     properties::{Property, REDACTED},
     report::{load::LOAD_FILE, seal::SEAL_FILE, timeline::TIMELINE_FILE, verify::VERIFY_FILE},
+    scenario::Keys,
     text,
     units::{Count, Span},
 };
@@ -65,8 +66,7 @@ impl Resumption {
 
     /// How many messages it sends again.
     pub fn resends(&self) -> u64 {
-        let all = self.life.resends.iter().flatten();
-        all.map(|resend| resend.sequences.end - resend.sequences.start).sum()
+        self.life.messages_to_resend()
     }
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Life {
     pub(crate) next: Vec<Vec<u64>>,
     /// What each producer sends again.
     pub(crate) resends: Vec<Vec<Resend>>,
-    /// The keys of that by producer and partition, where messages have keys.
+    /// The keys of that by producer and partition, where messages have keys; dropped when it has been sent.
     pub(crate) keys: Vec<Vec<Vec<Key>>>,
     /// The last transaction of each producer.
     pub(crate) transaction: Vec<u32>,
@@ -128,6 +128,7 @@ impl Life {
             let own = ledger.transactions().iter().filter(|transaction| transaction.producer == producer);
             own.map(|transaction| transaction.transaction).max().unwrap_or(0)
         };
+        refuse_too_many_keys(&spec, &undecided, KEYS_MAX)?;
         let keys =
             producers.clone().map(|producer| keys(&spec, producer, &ledger, &undecided)).collect::<Result<_, _>>()?;
         let life = Self {
@@ -154,6 +155,11 @@ impl Life {
     /// Whether anything is sent again.
     pub(crate) fn has_resends(&self) -> bool {
         self.resends.iter().any(|resends| !resends.is_empty())
+    }
+
+    /// How many messages are sent again.
+    pub(crate) fn messages_to_resend(&self) -> u64 {
+        self.resends.iter().flatten().map(|resend| resend.sequences.end - resend.sequences.start).sum()
     }
 
     /// Refuses brokers and topics that are not those that the run began with.
@@ -310,6 +316,22 @@ fn resends_of(spec: &LoadSpec, producer: u32, undecided: &[Undecided]) -> Vec<Re
         .collect()
 }
 
+/// Most messages that are sent again with their keys, which are held in memory until then: half a gigabyte of them.
+/// Sixty-four producers have fewer outstanding unless they are told to have more.
+const KEYS_MAX: u64 = 1 << 25;
+
+/// Refuses, before anything is drawn, more keys than are held at a time.
+fn refuse_too_many_keys(spec: &LoadSpec, undecided: &[Undecided], most: u64) -> Result<(), LoadError> {
+    let all: u64 = undecided.iter().map(|one| one.sequences.end - one.sequences.start).sum();
+    if matches!(spec.message.keys, Keys::None) || all <= most {
+        return Ok(());
+    }
+    Err(LoadError::Resume(format!(
+        "{all} messages with keys would be sent again, and the keys of at most {most} are held: send none of them again \
+         (--resend none), or begin another run"
+    )))
+}
+
 /// The keys of what a producer sends again, by partition.
 fn keys(
     spec: &LoadSpec,
@@ -353,7 +375,31 @@ const DRAWS_UNSENT: u64 = crate::sender::RUN_MESSAGES_MAX as u64;
 fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<T, LoadError> {
     let path = folder.join(name);
     let contents = std::fs::read_to_string(&path).map_err(|error| {
-        LoadError::Resume(format!("cannot read {}: {error}; a load that left no manifest sent nothing", path.display()))
+        let cure = match name {
+            MANIFEST_FILE => "name the folder that `ackmark load` wrote; a load that left no manifest sent nothing",
+            _ => "every load folder has one, so this one is not whole",
+        };
+        LoadError::Resume(format!("cannot read {}: {error}; {cure}", path.display()))
     })?;
     text::from_json(&path.display().to_string(), &contents).map_err(|error| LoadError::Resume(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use ackmark_schema::scenario::Message;
+
+    use super::*;
+
+    #[test]
+    fn more_keys_than_are_held_are_refused_before_they_are_drawn() {
+        let keyless = crate::tests::spec("all-acks");
+        let message = Message { keys: Keys::Uniform(Count(9)), ..keyless.message.clone() };
+        let keyed = LoadSpec { message, ..keyless.clone() };
+        let undecided = [3, 4].map(|stream| Undecided { stream, sequences: 5..15, attempt: 1 });
+        refuse_too_many_keys(&keyed, &undecided, 20).unwrap();
+        refuse_too_many_keys(&keyless, &undecided, 0).unwrap();
+        let refused = refuse_too_many_keys(&keyed, &undecided, 19).unwrap_err().to_string();
+        assert!(refused.contains("20 messages with keys") && refused.contains("--resend none"), "{refused}");
+    }
 }

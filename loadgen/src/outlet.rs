@@ -24,19 +24,21 @@ pub(crate) struct Outlet<'r> {
     pub(crate) halt: &'r Halt<'r>,
     /// What the client refuses goes here: there is no report of it.
     pub(crate) rejections: mpsc::Sender<Rejection>,
+    /// Messages that were refused; whoever hands over takes them from here.
+    pub(crate) refused: u64,
 }
 
 impl Outlet<'_> {
     /// Hands a run over. While the queue is full it waits and tries again: the messages keep their place.
     /// Gives the code of a refusal that says more than that a message is too large.
     #[inline]
-    pub(crate) fn hand_over(&self, partition: u32, batch: &mut MessageBatch<'_>) -> Option<ErrorCode> {
+    pub(crate) fn hand_over(&mut self, partition: u32, batch: &mut MessageBatch<'_>) -> Option<ErrorCode> {
         let outcome = self.producer.produce_run(&self.topic, partition as i32, batch);
         if outcome.accepted == batch.len() { None } else { self.insist(partition, batch) }
     }
 
     #[cold]
-    fn insist(&self, partition: u32, batch: &mut MessageBatch<'_>) -> Option<ErrorCode> {
+    fn insist(&mut self, partition: u32, batch: &mut MessageBatch<'_>) -> Option<ErrorCode> {
         let mut refused = None;
         loop {
             refused = self.reject_for_good(batch).or(refused);
@@ -56,19 +58,20 @@ impl Outlet<'_> {
     }
 
     /// Tells of a message that the client refused, or would have.
-    pub(crate) fn refuse(&self, opaque: u64, code: ErrorCode) {
+    pub(crate) fn refuse(&mut self, opaque: u64, code: ErrorCode) {
+        self.refused += 1;
         // A delivery thread that is gone has panicked: the message stays open.
         let _ = self.rejections.send(Rejection { opaque, code });
     }
 
     /// Tells of what was refused for another reason than a full queue and keeps the rest.
-    fn reject_for_good(&self, batch: &mut MessageBatch<'_>) -> Option<ErrorCode> {
+    fn reject_for_good(&mut self, batch: &mut MessageBatch<'_>) -> Option<ErrorCode> {
         let refused = self.reject(batch, |code| code != ErrorCode::QUEUE_FULL);
         batch.retain_rejected_with(ErrorCode::QUEUE_FULL);
         refused
     }
 
-    fn reject(&self, batch: &MessageBatch<'_>, which: impl Fn(ErrorCode) -> bool) -> Option<ErrorCode> {
+    fn reject(&mut self, batch: &MessageBatch<'_>, which: impl Fn(ErrorCode) -> bool) -> Option<ErrorCode> {
         let mut serious = None;
         for at in 0..batch.len() {
             let Some(code) = batch.rejection(at).filter(|code| which(*code)) else { continue };

@@ -3,7 +3,7 @@
 //! A pool holds values one after another. A message's value is the one at `sequence + offset of its stream`,
 //! so that consecutive messages of a stream are neighbours in memory and a batch of one stream repeats a
 //! value only when it holds more messages than the pool. The header is written in place; librdkafka copies
-//! the value when it is produced.
+//! the value when it is produced, unless it lies in lent memory instead (see [`crate::values`]).
 //!
 //! A pool is at least twice the largest batch: a compressor's window never sees a random body twice.
 //! Limits: at most a million values and, once there are 1,024 of them, 256 MiB. Sizes of a distribution are
@@ -124,6 +124,13 @@ impl Layout {
         whole + part as u64
     }
 
+    /// The size of all values, where it is one and not zero.
+    pub(crate) fn value_bytes(&self) -> Option<usize> {
+        let mut sizes = self.starts.windows(2).map(|two| two[1] - two[0]);
+        let first = sizes.next().filter(|size| *size > 0)?;
+        sizes.all(|size| size == first).then_some(first)
+    }
+
     /// The largest value.
     pub(crate) fn largest(&self) -> usize {
         self.starts.windows(2).map(|two| two[1] - two[0]).max().unwrap_or(0)
@@ -136,6 +143,9 @@ pub(crate) struct Pool {
     bytes: Vec<u8>,
     checksums: Vec<u32>,
     layout: Layout,
+    header_len: usize,
+    /// Of bodies that are made later.
+    filler: Filler,
 }
 
 #[cfg(test)]
@@ -157,13 +167,11 @@ impl Pool {
         let mut filler = Filler::new(message, plan, random)?;
         let mut bytes = vec![0; starts[starts.len() - 1]];
         let mut checksums = Vec::with_capacity(starts.len() - 1);
+        let header_len = plan.header_len();
         for two in starts.windows(2) {
-            let header = plan.header_len().min(two[1] - two[0]);
-            let body = &mut bytes[two[0] + header..two[1]];
-            filler.fill(body);
-            checksums.push(body_checksum(body));
+            checksums.push(filler.prepare(&mut bytes[two[0]..two[1]], header_len));
         }
-        Ok(Self { bytes, checksums, layout: Layout { starts: starts.into(), streams } })
+        Ok(Self { bytes, checksums, layout: Layout { starts: starts.into(), streams }, header_len, filler })
     }
 
     /// Where the values are.
@@ -171,12 +179,17 @@ impl Pool {
         &self.layout
     }
 
+    /// Gives a value that is not of the pool, and all zeros, a body as the pool's are; gives the body's checksum.
+    pub(crate) fn prepare(&mut self, value: &mut [u8]) -> u32 {
+        self.filler.prepare(value, self.header_len)
+    }
+
     /// `n` neighbouring values from the one at `first` on, each with its body's checksum.
     ///
     /// # Panics
     /// When they reach past the end.
     #[inline]
-    pub(crate) fn values_mut(&mut self, first: usize, n: usize) -> impl Iterator<Item = (&mut [u8], u32)> {
+    pub(crate) fn values_mut(&mut self, first: usize, n: usize) -> impl ExactSizeIterator<Item = (&mut [u8], u32)> {
         let starts = &self.layout.starts[first..=first + n];
         let mut rest = &mut self.bytes[starts[0]..starts[n]];
         starts.windows(2).zip(&self.checksums[first..first + n]).map(move |(two, checksum)| {
@@ -204,6 +217,7 @@ fn draw_layout(message: &Message, plan: &PoolPlan, random: &mut impl Rng) -> Vec
 }
 
 /// Fills bodies, one after another.
+#[derive(Debug, Clone)]
 pub(crate) enum Filler {
     /// Random bytes.
     Random(Pcg64Mcg),
@@ -232,6 +246,14 @@ impl Filler {
         })
     }
 
+    /// Fills the body of a value; gives its checksum.
+    fn prepare(&mut self, value: &mut [u8], header_len: usize) -> u32 {
+        let header_len = header_len.min(value.len());
+        let body = &mut value[header_len..];
+        self.fill(body);
+        body_checksum(body)
+    }
+
     /// Fills a body of zeros.
     fn fill(&mut self, body: &mut [u8]) {
         match self {
@@ -248,6 +270,7 @@ impl Filler {
 }
 
 /// Random bytes in front, the same filler behind, in a stated mix over many bodies.
+#[derive(Debug, Clone)]
 pub(crate) struct Mixer {
     share: f64,
     random: Pcg64Mcg,

@@ -10,6 +10,9 @@ use ackmark_schema::{
 
 use crate::{error::LoadError, keys::KEY_BYTES};
 
+/// Longest time between statistics: the end of a run waits for those that know of it.
+const STATISTICS_INTERVAL_MAX_MS: u64 = 1_000;
+
 /// Statistics come this often: the last ones are waited for at the end, so shorter than usual, unless
 /// there are so many partitions that writing them is work.
 const STATISTICS_MS: u64 = 250;
@@ -39,7 +42,6 @@ pub(crate) fn of_producer(spec: &LoadSpec, producer: u32) -> Result<ClientProper
     for (name, value) in &spec.profile.tuning.properties {
         properties.set_if_absent(name, value, Origin::Profile);
     }
-    refuse_unusable(&properties)?;
     set_transactional_id(&mut properties, spec, producer)?;
     add_tools(&mut properties, spec);
     Ok(properties)
@@ -88,15 +90,23 @@ fn set_transactional_id(properties: &mut ClientProperties, spec: &LoadSpec, prod
     Ok(())
 }
 
-fn refuse_unusable(properties: &ClientProperties) -> Result<(), LoadError> {
-    let unusable = [
-        ("delivery.report.only.error", "true", "every message needs its report; leave it out"),
-        ("statistics.interval.ms", "0", "retries and disconnects are counted from statistics; leave it out"),
-    ];
-    for (name, bad, reason) in unusable {
-        if properties.value(name) == Some(bad) {
-            return Err(LoadError::Property { name, value: bad.into(), reason: reason.into() });
-        }
+/// Refuses what would break the measurement, however it is spelt.
+///
+/// # Errors
+/// What is wrong, and what to do.
+pub(crate) fn refuse_unusable(in_effect: &[Property]) -> Result<(), LoadError> {
+    let refuse = |name, reason: String| {
+        let value = value(in_effect, name).unwrap_or_default().to_owned();
+        Err(LoadError::Property { name, value, reason })
+    };
+    if value(in_effect, "delivery.report.only.error") == Some("true") {
+        return refuse("delivery.report.only.error", "every message needs its report; leave it out".into());
+    }
+    let interval = "statistics.interval.ms";
+    if !number(in_effect, interval).is_some_and(|ms| (1..=STATISTICS_INTERVAL_MAX_MS).contains(&ms)) {
+        let most = STATISTICS_INTERVAL_MAX_MS;
+        let reason = format!("retries and disconnects are counted from statistics: leave it out, or give 1 to {most}");
+        return refuse(interval, reason);
     }
     Ok(())
 }
@@ -112,9 +122,10 @@ pub(crate) fn batch_messages(in_effect: &[Property], mean_bytes: f64) -> u64 {
     number(in_effect, "batch.num.messages").unwrap_or(u64::MAX).min(by_bytes as u64).max(1)
 }
 
-/// A time in milliseconds among the properties in effect.
+/// A time in milliseconds, perhaps not whole ones, among the properties in effect.
 pub(crate) fn milliseconds(in_effect: &[Property], name: &str) -> Option<Duration> {
-    number(in_effect, name).map(Duration::from_millis)
+    let ms: f64 = value(in_effect, name)?.parse().ok()?;
+    Duration::try_from_secs_f64(ms / 1_000.0).ok()
 }
 
 /// The largest batch that the client makes, bytes.
@@ -126,6 +137,8 @@ pub(crate) fn batch_bytes(in_effect: &[Property]) -> u64 {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use ackmark_client::{LogSink, RawProducer};
+
     use super::*;
     use crate::tests::spec;
 
@@ -182,13 +195,27 @@ mod tests {
 
     #[test]
     fn what_would_break_the_measurement_is_refused_with_its_cure() {
-        for (name, value) in
-            [("delivery.report.only.error", "true"), ("statistics.interval.ms", "0"), ("transactional.id", "x")]
-        {
+        let checked = |name: &str, value: &str| {
             let mut spec = spec("idempotent");
+            spec.properties.push(with("bootstrap.servers", "127.0.0.1:1", Origin::Flag));
             spec.properties.push(with(name, value, Origin::Flag));
-            let error = of_producer(&spec, 0).unwrap_err().to_string();
+            let producer = RawProducer::new(&of_producer(&spec, 0)?, LogSink::discard())?;
+            refuse_unusable(producer.properties_in_effect())
+        };
+        for (name, value) in [
+            ("delivery.report.only.error", "true"),
+            ("delivery.report.only.error", "t"),
+            ("delivery.report.only.error", "1"),
+            ("statistics.interval.ms", "0"),
+            ("statistics.interval.ms", "000"),
+            ("statistics.interval.ms", "1001"),
+            ("transactional.id", "x"),
+        ] {
+            let error = checked(name, value).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains("leave it out"), "{error}");
+        }
+        for (name, value) in [("delivery.report.only.error", "f"), ("statistics.interval.ms", "1000")] {
+            checked(name, value).unwrap();
         }
     }
 }

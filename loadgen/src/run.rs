@@ -56,6 +56,7 @@ use crate::{
     timeline::{Collector, ProducerSecond},
     transactions::{Surroundings, Transactions},
     usage::Usage,
+    values::Values,
     window::Window,
 };
 
@@ -75,7 +76,8 @@ const REPORT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Runs a load and writes its files into `folder`, which is made if need be and must not hold another run.
 ///
 /// `stop` ends the sending when it becomes true; what is outstanding is still waited for, 15 s at most. Whatever the
-/// brokers do, sending and waiting end `drain_timeout` after the run's planned end.
+/// brokers do, sending and waiting end `drain_timeout` after the run's planned end; those of a run that ends by a count,
+/// as soon as nothing was reported for `drain_timeout` and `linger.ms`.
 ///
 /// # Errors
 /// What is wrong before the first message is sent, or files that cannot be written. What goes wrong later
@@ -90,13 +92,14 @@ pub fn run(
 }
 
 /// Goes on with the run of a load folder in a new incarnation: first with what was left undecided, then with the same
-/// streams behind what was reserved.
+/// streams behind what was reserved. What is sent again takes the time that it needs, before the run's own: it is given
+/// up, and the run with it, when the brokers report nothing of it for `drain_timeout` and `linger.ms`.
 ///
 /// # Errors
 /// As [`run`], and where the cluster, the topic, or what the promise rests on is another than before.
-pub fn resume(resumption: &Resumption, progress: &dyn Progress, stop: &AtomicBool) -> Result<LoadReport, LoadError> {
+pub fn resume(resumption: Resumption, progress: &dyn Progress, stop: &AtomicBool) -> Result<LoadReport, LoadError> {
     let Resumption { folder, spec, life } = resumption;
-    live(spec, life, folder, progress, stop, |_| {})
+    live(&spec, life, &folder, progress, stop, |_| {})
 }
 
 /// A run whose threads' parts are arranged before they start: tests break them here.
@@ -109,13 +112,13 @@ pub(crate) fn run_arranged(
 ) -> Result<LoadReport, LoadError> {
     spec.check().map_err(LoadError::Spec)?;
     prepare_folder(folder)?;
-    live(spec, &Life::first(spec), folder, progress, stop, arrange)
+    live(spec, Life::first(spec), folder, progress, stop, arrange)
 }
 
 /// One incarnation.
 fn live(
     spec: &LoadSpec,
-    life: &Life,
+    mut life: Life,
     folder: &Path,
     progress: &dyn Progress,
     stop: &AtomicBool,
@@ -125,6 +128,7 @@ fn live(
         (0..spec.producers).map(|producer| properties::of_producer(spec, producer)).collect::<Result<_, _>>()?;
     let producers = create_producers(&asked)?;
     let in_effect = producers[0].properties_in_effect().to_vec();
+    properties::refuse_unusable(&in_effect)?;
     let target = Target::open(spec, &asked[0])?;
     target.check_sizes(spec, &in_effect)?;
     let basis = Basis::from_effective(&in_effect, target.facts).map_err(LoadError::Spec)?;
@@ -136,7 +140,7 @@ fn live(
     if spec.profile.transactions.is_some() {
         producers.iter().try_for_each(|producer| init_transactions(producer, stop))?;
     }
-    let ledgers = (0..spec.producers).map(|producer| Ledgers::create(spec, life, folder, producer));
+    let ledgers = (0..spec.producers).map(|producer| Ledgers::create(spec, &life, folder, producer));
     let mut ledgers: Vec<Ledgers> = ledgers.collect::<Result<_, _>>()?;
     let bytes = report_bytes(spec);
     let reserve =
@@ -153,10 +157,12 @@ fn live(
 
     let mut resent = None;
     if life.has_resends() {
-        let again = resend(spec, life, folder, &in_effect, &producers, ledgers, &pool, progress, stop)?;
+        let again = resend(spec, &life, folder, &in_effect, &producers, ledgers, &pool, progress, stop)?;
         ledgers = again.ledgers;
         resent = Some((again.sent, again.delivered, again.error));
     }
+    life.keys = Vec::new();
+    let life = &life;
     let clock = Clock::start();
     let started = Timestamp::from_nanosecond(i128::from(clock.epoch_ns(0))).unwrap_or(Timestamp::UNIX_EPOCH);
     let ns = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX / 4);
@@ -178,16 +184,7 @@ fn live(
         None => None,
         Some(file) => Some(file.begin(clock.epoch_ns(0)).map_err(|source| cannot_write(folder, source))?),
     };
-    let mut watch = Watch {
-        common: &common,
-        flows: &flows,
-        progress,
-        collector: Collector::new(spares, log),
-        errors: 0,
-        last: (0, 0),
-        drift_ns: clock.wall_drift_ns(),
-        clock_step_ns: 0,
-    };
+    let mut watch = Watch::new(&common, &flows, progress, Collector::new(spares, log));
     let (mut sent, mut delivered) = drive(&common, lines, &producers, &seconds, &mut watch)?;
     let usage_at_end = Usage::now();
     let Watch { collector, clock_step_ns, .. } = watch;
@@ -237,6 +234,9 @@ fn report_bytes(spec: &LoadSpec) -> u64 {
         .min(REPORT_BYTES_MAX)
 }
 
+/// What to do when nothing is reported.
+const TRY_AGAIN: &str = "see what keeps the brokers from answering, then go on with the run once more";
+
 /// What sending again left.
 struct Again {
     sent: Vec<Sent>,
@@ -247,7 +247,8 @@ struct Again {
 }
 
 /// Sends again what earlier incarnations left undecided and waits for the reports. It is never measured: its window
-/// does not begin. Sending and waiting end after the time that the run's own may take.
+/// does not begin. How long it takes depends on how much there is, so it goes on for as long as reports come: it is
+/// given up when none has come for the drain timeout, while it sends and after that.
 #[expect(clippy::too_many_arguments, reason = "what a run is made of, from its one caller")]
 fn resend(
     spec: &LoadSpec,
@@ -262,25 +263,17 @@ fn resend(
 ) -> Result<Again, LoadError> {
     let spec = &LoadSpec { schedule: Schedule::Max, ..spec.clone() };
     let (clock, window) = (Clock::start(), Window::new(u64::MAX / 4, u64::MAX / 2, None));
-    let give_up_ns = u64::try_from((spec.duration.0 + spec.drain_timeout.0).as_nanos()).unwrap_or(u64::MAX);
-    let halt = &Halt::new(stop, clock, give_up_ns);
+    let halt = &Halt::new(stop, clock, u64::MAX);
     let common = Common { spec, life, folder, clock, halt, window: &window, in_effect, resends: true };
     let (flows, borders) = (flows(spec), borders(spec));
     let Crew { lines, spares, seconds } = crew(&common, producers, &flows, &borders, ledgers, pool)?;
-    let mut watch = Watch {
-        common: &common,
-        flows: &flows,
-        progress,
-        collector: Collector::new(spares, None),
-        errors: 0,
-        last: (0, 0),
-        drift_ns: clock.wall_drift_ns(),
-        clock_step_ns: 0,
-    };
+    let mut watch = Watch::new(&common, &flows, progress, Collector::new(spares, None));
     let (mut sent, mut delivered) = drive(&common, lines, producers, &seconds, &mut watch)?;
-    // A report that came later would be taken for one of what is sent next.
-    if flows.iter().any(|flow| flow.outstanding().messages > 0) {
-        halt.fail(format!("not all that was sent again was reported within {:?}", spec.drain_timeout.0));
+    // A report that came later would be taken for one of what is sent next; nothing is, where the caller wants an end.
+    let open = flows.iter().map(|flow| flow.outstanding().messages).sum::<u64>();
+    if open > 0 && !halt.is_interrupted() {
+        let within = spec.drain_timeout.0;
+        halt.fail(format!("{}, but {open} of them were not reported within {within:?}: {TRY_AGAIN}", watch.sent()));
     }
     let ledgers = sent.iter_mut().zip(&mut delivered).map(|(sent, delivered)| Ledgers {
         send: sent.ledger.take(),
@@ -421,6 +414,7 @@ fn line<'r>(
         spare,
         statistics_interval: properties::milliseconds(common.in_effect, "statistics.interval.ms").unwrap_or_default(),
     };
+    let bounds = Bounds { messages: spec.outstanding.0, bytes: spec.outstanding_bytes.0 };
     let sender = Sender {
         number: own.number,
         run: spec.run,
@@ -442,12 +436,13 @@ fn line<'r>(
             flow: own.flow,
             halt: common.halt,
             rejections: reject,
+            refused: 0,
         },
-        pool,
+        values: Values::new(pool, own.producer, bounds),
         sequences: Sequences::new(common.life.next[own.number as usize].clone(), send_ledger),
         keys: KeySource::new(&spec.message.keys, own.number, common.life.incarnation, spec.seed),
         stamps: taker,
-        bounds: Bounds { messages: spec.outstanding.0, bytes: spec.outstanding_bytes.0 },
+        bounds,
         transactions,
         drain: spec.drain_timeout.0,
     };
@@ -526,9 +521,30 @@ struct Watch<'a> {
     last: (u64, u64),
     drift_ns: i64,
     clock_step_ns: u64,
+    /// Messages that each producer had heard of, and since when it has heard of no more while it waits for some.
+    heard: Vec<(u64, u64)>,
+    /// How long it may hear of none.
+    patience: Duration,
 }
 
-impl Watch<'_> {
+impl<'a> Watch<'a> {
+    fn new(common: &'a Common<'a>, flows: &'a [Flow], progress: &'a dyn Progress, collector: Collector<'a>) -> Self {
+        // What lingers is not reported, and nothing is wrong.
+        let linger = properties::milliseconds(common.in_effect, "linger.ms").unwrap_or_default();
+        Self {
+            common,
+            flows,
+            progress,
+            collector,
+            errors: 0,
+            last: (0, 0),
+            drift_ns: common.clock.wall_drift_ns(),
+            clock_step_ns: 0,
+            heard: vec![(0, 0); flows.len()],
+            patience: common.spec.drain_timeout.0 + linger,
+        }
+    }
+
     /// Until every delivery thread has ended.
     fn follow(&mut self, seconds: &Receiver<ProducerSecond>) {
         loop {
@@ -548,10 +564,42 @@ impl Watch<'_> {
                 }
             }
             let now_ns = self.common.clock.now_ns();
+            if self.common.resends || self.common.spec.messages.is_some() {
+                self.watch_reports(now_ns);
+            }
             if now_ns >= self.last.0 + UPDATE_INTERVAL.as_nanos() as u64 {
                 self.watch_clock();
                 self.tell(now_ns);
             }
+        }
+    }
+
+    /// Gives up a run that ends by a count, or what is sent again, when a producer hears nothing any more.
+    fn watch_reports(&mut self, now_ns: u64) {
+        let patience = self.patience;
+        let mut is_stuck = false;
+        for (flow, (heard, since_ns)) in self.flows.iter().zip(&mut self.heard) {
+            let reported = flow.reported.get().messages;
+            if reported != *heard || flow.outstanding().messages == 0 {
+                (*heard, *since_ns) = (reported, now_ns);
+            }
+            // Once it has sent all of it, it waits for as long by itself.
+            is_stuck |= flow.ended_ns().is_none() && Duration::from_nanos(now_ns - *since_ns) > patience;
+        }
+        // An interruption has a bound of its own.
+        if is_stuck && !self.common.halt.is_raised() {
+            let nothing = format!("{}, then nothing was reported for {patience:?}: {TRY_AGAIN}", self.sent());
+            self.common.halt.give_up(nothing);
+        }
+    }
+
+    /// What was sent until now, in words.
+    fn sent(&self) -> String {
+        let sent: u64 = self.flows.iter().map(|flow| flow.sent.get().messages).sum();
+        if self.common.resends {
+            format!("{sent} of {} messages were sent again", self.common.life.messages_to_resend())
+        } else {
+            format!("{sent} messages were sent")
         }
     }
 

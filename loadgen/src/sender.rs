@@ -30,10 +30,10 @@ use crate::{
     keys::{Key, KeySource},
     latency::{histogram, record_ns},
     outlet::{Outlet, WAIT},
-    payload::Pool,
     schedule::Schedule,
     slab::Taker,
     transactions::{TransactionTally, Transactions, TransactionsEnd},
+    values::Values,
     window::{Party, Window},
 };
 
@@ -42,7 +42,7 @@ pub(crate) const RUN_MESSAGES_MAX: usize = 1_000;
 /// About the most bytes that are handed over by one call.
 const RUN_BYTES: u64 = 1 << 20;
 /// Shortest sleep in an open loop.
-const NAP_NS: u64 = 50_000;
+pub(crate) const NAP_NS: u64 = 50_000;
 /// Longest sleep in an open loop.
 const SLEEP_NS: u64 = 20_000_000;
 /// A single wait for the last reports.
@@ -133,7 +133,7 @@ pub(crate) struct Sender<'r> {
     /// The way to the client.
     pub(crate) outlet: Outlet<'r>,
     /// Values.
-    pub(crate) pool: Pool,
+    pub(crate) values: Values,
     /// Sequences.
     pub(crate) sequences: Sequences,
     /// Keys, if messages have them.
@@ -251,7 +251,7 @@ struct Line<'r> {
 
 impl<'r> Line<'r> {
     fn new(parts: Sender<'r>) -> Self {
-        let largest = parts.pool.layout().largest();
+        let largest = parts.values.pool.layout().largest();
         let chunk = parts.bounds.run_messages(largest);
         Self {
             assignment: Assignment::new(chunk, parts.partitions),
@@ -514,7 +514,7 @@ impl<'r> Line<'r> {
         let slot = group.partition as usize;
         let members = self.assignment.members(group);
         let n = members.len() as u64;
-        let amount = Amount { messages: n, bytes: self.parts.pool.layout().bytes(slot, first, n) };
+        let amount = Amount { messages: n, bytes: self.parts.values.pool.layout().bytes(slot, first, n) };
         self.sent += amount;
         if self.measuring {
             self.measured += amount;
@@ -548,7 +548,7 @@ impl<'r> Line<'r> {
         let (mut done, mut refused) = (0, None);
         while done < members.len() && refused.is_none() {
             let mut batch = spare.recycle();
-            done += run.fill(done, &mut header, &mut self.parts.pool, &mut self.parts.stamps, &mut batch);
+            done += run.fill(done, &mut header, &mut self.parts.values, &mut self.parts.stamps, &mut batch);
             refused = self.parts.outlet.hand_over(group.partition, &mut batch);
             spare = batch.recycle();
         }
@@ -558,14 +558,19 @@ impl<'r> Line<'r> {
                 self.parts.outlet.refuse(opaque, code);
             }
         }
+        let count = std::mem::take(&mut self.parts.outlet.refused);
+        if let Some(transactions) = &mut self.parts.transactions {
+            transactions.count_refused(count);
+        }
         refused
     }
 
     /// The client refused messages for a reason that is not theirs alone.
     #[cold]
     fn take_refusal(&mut self, code: ErrorCode) -> Result<(), TransactionsEnd> {
-        if self.parts.transactions.is_some() && code != ErrorCode::FATAL {
-            // Its end finds out what is wrong and aborts it.
+        if self.parts.transactions.is_some() && code == ErrorCode::STATE {
+            // The transaction has failed: its end finds out why and aborts it. Other refusals, of a topic that is gone
+            // for example, would come again in the next one, and librdkafka commits a transaction without messages.
             return self.end_transaction();
         }
         let reason = format!("the client refuses messages: {code}: {}; {}", code.description(), code.cure());

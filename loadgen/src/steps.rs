@@ -11,24 +11,30 @@ use std::{
     time::Duration,
 };
 
-use ackmark_client::{ErrorCode, MessageBatch, Outcome};
+use ackmark_client::{ClientProperties, ErrorCode, LogSink, MessageBatch, Outcome, RawProducer};
 use ackmark_ledger::{DeliveryLedger, Identity, SendLedger, StreamStart};
 use ackmark_schema::{
+    latency::LatencySummary,
+    properties::Origin,
     record::Header,
-    scenario::{Keys, Message, Payload, Size},
+    scenario::{Arrivals, Keys, Message, Payload, Size},
     units::Bytes,
 };
+use ackmark_stats::latency_summary;
 
 use crate::{
     assign::Assignment,
-    clock::Clock,
+    clock::{Clock, wake_promptly},
     delivery::{Delivery, Sink},
     fill::Run,
     flow::{Flow, Halt},
+    latency::{histogram, record_ns},
     opaque,
     payload::{Pool, PoolPlan},
-    sender::RUN_MESSAGES_MAX,
+    schedule::Schedule,
+    sender::{Bounds, NAP_NS, RUN_MESSAGES_MAX},
     slab::{Giver, Taker, slab},
+    values::Values,
     window::Window,
 };
 
@@ -55,7 +61,7 @@ pub fn ledger(folder: &Path) -> (SendLedger, DeliveryLedger) {
 
 /// The send thread's work but for handing over.
 pub struct Sending {
-    pool: Pool,
+    values: Values,
     ledger: SendLedger,
     assignment: Assignment,
     members: Vec<u32>,
@@ -68,15 +74,24 @@ pub struct Sending {
 }
 
 impl Sending {
-    /// Messages of `value_bytes`, by a schedule or as fast as possible.
+    /// Messages of `value_bytes`, by a schedule or as fast as possible. Their values are lent, or to be copied by the
+    /// client. As nothing is handed over, a block that was written is the next to be written again.
     ///
     /// # Panics
     /// When values cannot be prepared.
-    pub fn new(value_bytes: u64, open_loop: bool, ledger: SendLedger) -> Self {
+    pub fn new(value_bytes: u64, open_loop: bool, lent: bool, ledger: SendLedger) -> Self {
         let spacing_ns = if open_loop { SPACING_NS } else { 0 };
         let (taker, giver) = open_loop.then(|| slab(OUTSTANDING)).unzip();
+        // Nobody listens there, and nothing is sent.
+        let properties = ClientProperties::with_bootstrap("127.0.0.1:1", Origin::Tool);
+        let producer = RawProducer::new(&properties, LogSink::discard()).expect("properties without a fault");
+        let bounds = Bounds { messages: OUTSTANDING as u64, bytes: u64::MAX };
+        let mut values = Values::new(pool(value_bytes), &producer, bounds);
+        if !lent {
+            values.blocks = None;
+        }
         Self {
-            pool: pool(value_bytes),
+            values,
             ledger,
             assignment: Assignment::new(RUN_MESSAGES, PARTITIONS as u32),
             members: (0..RUN_MESSAGES as u32).collect(),
@@ -127,7 +142,7 @@ impl Sending {
         let (mut done, mut last) = (0, 0);
         while done < RUN_MESSAGES {
             let mut batch = spare.recycle();
-            done += run.fill(done, &mut header, &mut self.pool, &mut self.taker, &mut batch);
+            done += run.fill(done, &mut header, &mut self.values, &mut self.taker, &mut batch);
             last = batch.opaque(batch.len() - 1);
             if let Some(giver) = &mut self.giver {
                 (0..batch.len()).for_each(|at| {
@@ -140,6 +155,27 @@ impl Sending {
         self.spare = Some(spare);
         last
     }
+}
+
+/// How late an open loop of one sender would be that sends nothing: what the machine's timer and its other work do to a
+/// thread that sleeps until each message of a schedule of `per_s` messages per second.
+pub fn sleeping_lag(per_s: f64, time: Duration) -> LatencySummary {
+    wake_promptly();
+    let (clock, mut lag, mut due) = (Clock::start(), histogram(), Vec::with_capacity(RUN_MESSAGES));
+    let end_ns = time.as_nanos() as u64;
+    let mut schedule = Schedule::new(per_s, Arrivals::Constant, 0, 1, 0);
+    while schedule.next_ns() < end_ns {
+        let (now_ns, next_ns) = (clock.now_ns(), schedule.next_ns());
+        if next_ns > now_ns {
+            clock.sleep_until(next_ns.max(now_ns + NAP_NS));
+            continue;
+        }
+        schedule.take_due(now_ns, end_ns, RUN_MESSAGES, &mut due);
+        for intended_ns in &due {
+            record_ns(&mut lag, now_ns - intended_ns);
+        }
+    }
+    latency_summary(&lag, lag.len())
 }
 
 /// One message in a report.

@@ -55,7 +55,7 @@ pub(crate) struct TransactionTally {
     pub(crate) committed: u64,
     pub(crate) aborted: u64,
     pub(crate) indeterminate: u64,
-    /// Commits and aborts that failed with a broker's error code.
+    /// Transactions, commits and aborts that failed with a broker's error code.
     pub(crate) broker_errors: u64,
     /// Messages of the committed ones.
     pub(crate) messages: u64,
@@ -104,6 +104,8 @@ impl TransactionTally {
 struct Open {
     begun_ns: u64,
     messages: u64,
+    /// Of these, what the client refused.
+    refused: u64,
     /// Delivered by this producer before it.
     delivered: Amount,
 }
@@ -124,6 +126,16 @@ pub(crate) struct Transactions<'r> {
     open: Option<Open>,
     aborts_in_row: u32,
     tally: TransactionTally,
+}
+
+/// How a flush ended.
+enum Flush {
+    /// Nothing is outstanding.
+    Done,
+    /// The transaction has failed: what is outstanding stays so until it is aborted, or the producer has.
+    Failed(TransactionError),
+    /// The time is up.
+    TooLong,
 }
 
 /// What a step needs from a run.
@@ -198,7 +210,7 @@ impl<'r> Transactions<'r> {
             log.begin(self.number, self.clock.epoch_ns(begun_ns))?;
         }
         self.producer.begin_transaction()?;
-        self.open = Some(Open { begun_ns, messages: 0, delivered: self.flow.delivered.get() });
+        self.open = Some(Open { begun_ns, messages: 0, refused: 0, delivered: self.flow.delivered.get() });
         Ok(())
     }
 
@@ -214,6 +226,13 @@ impl<'r> Transactions<'r> {
             }
         }
         Ok(())
+    }
+
+    /// The client refused so many of the messages that entered: they are in no transaction.
+    pub(crate) fn count_refused(&mut self, n: u64) {
+        if let Some(open) = &mut self.open {
+            open.refused += n;
+        }
     }
 
     /// Ends the open one, if one is: by a commit if that can be. `measured` says where its figures belong.
@@ -235,19 +254,27 @@ impl<'r> Transactions<'r> {
     }
 
     fn flush_and_commit(&mut self, open: Open, from_ns: u64, measured: bool) -> Result<(), TransactionsEnd> {
-        if !self.flush(from_ns) {
-            if !self.flow.is_served() {
-                return Err(TransactionsEnd::Unserved);
+        match self.flush(from_ns) {
+            Flush::Done => {}
+            Flush::Failed(error) => {
+                self.count_error(&error);
+                if error.fatal {
+                    // Nothing is sent or ended any more: a seal aborts it. What was accepted after the client failed
+                    // what waited would stay until its time-out.
+                    self.producer.purge(false);
+                    return Err(error.into());
+                }
+                return self.abort(&error.to_string());
             }
-            return self.abort("what was outstanding could not be delivered in time");
+            Flush::TooLong if !self.flow.is_served() => return Err(TransactionsEnd::Unserved),
+            Flush::TooLong => return self.abort("what was outstanding could not be delivered in time"),
         }
         let flushed_ns = self.clock.now_ns();
         if let Some(log) = &mut self.log {
             log.intent_commit(self.clock.epoch_ns(flushed_ns))?;
         }
         let committed = self.until_answered(|producer| producer.commit_transaction(SLICE));
-        self.count_error(&committed);
-        match committed {
+        match committed.inspect_err(|error| self.count_error(error)) {
             Ok(()) => {}
             Err(error) if error.requires_abort && !error.fatal => return self.abort(&error.to_string()),
             Err(error) => {
@@ -261,7 +288,7 @@ impl<'r> Transactions<'r> {
         }
         self.aborts_in_row = 0;
         self.tally.committed += 1;
-        self.tally.messages += open.messages;
+        self.tally.messages += open.messages - open.refused;
         if measured {
             self.tally.measured += self.flow.delivered.get() - open.delivered;
             record_ns(&mut self.tally.begin_to_committed, committed_ns - open.begun_ns);
@@ -271,14 +298,19 @@ impl<'r> Transactions<'r> {
         Ok(())
     }
 
-    /// Drains what is outstanding; false when the time is up.
-    fn flush(&self, from_ns: u64) -> bool {
+    /// Drains what is outstanding.
+    fn flush(&self, from_ns: u64) -> Flush {
         while !self.producer.flush(SLICE) {
+            if let Some(error) = self.producer.transaction_failure() {
+                return Flush::Failed(error);
+            }
             if self.is_too_long(from_ns) {
-                return false;
+                return Flush::TooLong;
             }
         }
-        true
+        // Nothing is outstanding either once the producer has failed everything.
+        let fatal = self.producer.fatal_error().and_then(|_| self.producer.transaction_failure());
+        fatal.map_or(Flush::Done, Flush::Failed)
     }
 
     fn abort(&mut self, reason: &str) -> Result<(), TransactionsEnd> {
@@ -286,8 +318,8 @@ impl<'r> Transactions<'r> {
             log.intent_abort(self.clock.epoch_ns(self.clock.now_ns()))?;
         }
         let aborted = self.until_answered(|producer| producer.abort_transaction(SLICE));
-        self.count_error(&aborted);
         if let Err(error) = aborted {
+            self.count_error(&error);
             self.tally.indeterminate += 1;
             return Err(error.into());
         }
@@ -302,9 +334,8 @@ impl<'r> Transactions<'r> {
         Ok(())
     }
 
-    fn count_error(&mut self, ended: &Result<(), TransactionError>) {
-        let of_a_broker = ended.as_ref().is_err_and(|error| error.code.is_of_a_broker());
-        self.tally.broker_errors += u64::from(of_a_broker);
+    fn count_error(&mut self, error: &TransactionError) {
+        self.tally.broker_errors += u64::from(error.code.is_of_a_broker());
     }
 
     /// Makes a call again while it may be made again, within the bound.

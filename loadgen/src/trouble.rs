@@ -22,15 +22,17 @@ use ackmark_schema::{
         load::{LOAD_FILE, LoadReport},
         timeline::{TIMELINE_FILE, Timeline},
     },
-    scenario::{Arrivals, Keys, Message},
+    scenario::{Arrivals, Keys, LogNormalSize, Message, Size},
     text::from_json,
-    units::{Count, Rate, Span},
+    units::{Bytes, Count, Rate, Span},
 };
 use tempfile::TempDir;
 
 use crate::{
+    payload::{Pool, PoolPlan},
     run::{Line, run_arranged},
     tests,
+    values::Values,
 };
 
 const PARTITIONS: u32 = 3;
@@ -134,8 +136,9 @@ fn what_is_refused_ends_its_transaction_and_the_other_partitions_go_into_the_nex
         spec.profile.transactions = Some(Transactions { duration: Some(Span(Duration::from_mins(2))), messages: None });
         let (report, folder) = run_broken(&spec, |lines| {
             // A partition's messages of a chunk are handed over by several calls.
-            lines[0].0.pool.cut(50);
-            lines[0].1.layout = lines[0].0.pool.layout().clone();
+            lines[0].0.values.blocks = None;
+            lines[0].0.values.pool.cut(50);
+            lines[0].1.layout = lines[0].0.values.pool.layout().clone();
         });
         assert_eq!((report.ending, report.error.as_deref()), (Ending::Completed, None));
         check_ledger(&report, &folder);
@@ -149,12 +152,38 @@ fn what_is_refused_ends_its_transaction_and_the_other_partitions_go_into_the_nex
 }
 
 #[test]
+fn messages_that_are_refused_for_their_size_are_in_no_transaction() {
+    let cluster = cluster();
+    let mut spec = spec(&cluster, "transactional");
+    spec.messages = Some(Count(10_000));
+    spec.properties.push(Property { name: "message.max.bytes".into(), value: "1000".into(), origin: Origin::Flag });
+    let (report, folder) = run_broken(&spec, |lines| {
+        let size = LogNormalSize { median: Bytes(500), sigma: 1.0, min: Bytes(60), max: Bytes(3_000) };
+        let message = Message { size: Size::LogNormal(size), ..spec.message.clone() };
+        let plan = PoolPlan { verified: true, batch_bytes: 1_000_000, spacing_ns: 0, seed: 1 };
+        let pool = Pool::build(&message, &plan, PARTITIONS as usize).unwrap();
+        lines[0].1.layout = pool.layout().clone();
+        lines[0].0.values = Values { pool, blocks: None };
+    });
+    check_ledger(&report, &folder);
+    let (total, figures) = (report.total, report.transactions.unwrap());
+    assert_eq!((report.ending, report.error), (Ending::Completed, None));
+    // About a quarter is larger than a message may be.
+    assert!((1_500..4_000).contains(&total.failed), "{total:?}");
+    assert_eq!((total.sent, total.acknowledged), (10_000, 10_000 - total.failed));
+    let of_committed = (figures.messages_mean * figures.committed as f64).round() as u64;
+    assert_eq!((of_committed, figures.aborted), (total.acknowledged, 0), "{figures:?}");
+}
+
+#[test]
 fn no_transaction_of_any_producer_lies_across_the_border_when_one_of_them_is_slow() {
     let cluster = cluster();
     // One of the warm-up's commits is put off: its producer comes to the border 100 ms after the others.
     cluster.fail_requests(API_END_TXN, &[ErrorCode::COORDINATOR_LOAD_IN_PROGRESS]);
     let mut spec = spec(&cluster, "transactional");
-    (spec.producers, spec.messages) = (3, Some(Count(30_000)));
+    // None of them can take all of it before the others have begun.
+    cluster.set_round_trip(Duration::from_millis(20));
+    (spec.producers, spec.messages, spec.outstanding) = (3, Some(Count(30_000)), Count(1_000));
     spec.warm_up = Span(Duration::from_millis(300));
     spec.profile.transactions = Some(Transactions { duration: Some(Span(Duration::from_mins(2))), messages: None });
     let (report, folder) = run_broken(&spec, |_| {});

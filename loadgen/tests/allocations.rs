@@ -3,74 +3,40 @@
 //! Counts Rust's allocations of the whole process; librdkafka and its mock use C's allocator.
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    time::Duration,
-};
+mod support;
+
+use std::{alloc::System, sync::atomic::AtomicBool, time::Duration};
 
 use ackmark_client::MockCluster;
 use ackmark_loadgen::run;
 use ackmark_schema::{
     load_spec::{LoadSpec, Schedule},
-    profile,
-    properties::{Origin, Property},
-    scenario::{Arrivals, Keys, Message, Payload, Size},
-    units::{Bytes, Count, Rate, Span},
-    version::SchemaId,
+    scenario::{Arrivals, Keys, Message},
+    units::{Count, Rate, Span},
 };
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's contract is the system allocator's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Allocations of a run of so many messages.
 fn allocations(schedule: Schedule, keys: Keys, messages: u64) -> u64 {
     let cluster = MockCluster::start(1).unwrap();
     cluster.create_topic("t", 4, 1).unwrap();
-    let servers = cluster.bootstrap_servers().to_owned();
+    let base = support::spec(&cluster, "t", 4, "all-acks");
     let spec = LoadSpec {
-        schema: SchemaId::default(),
-        run: 1,
-        profile: profile::built_in().into_iter().find(|known| known.name == "all-acks").unwrap(),
-        properties: vec![Property { name: "bootstrap.servers".into(), value: servers, origin: Origin::Flag }],
-        topic: "t".into(),
-        partitions: 4,
-        message: Message { size: Size::Fixed(Bytes(100)), payload: Payload::Random, keys },
-        producers: 1,
-        outstanding: Count(20_000),
-        outstanding_bytes: Bytes(64 << 20),
+        message: Message { keys, ..base.message },
         schedule,
-        warm_up: Span(Duration::ZERO),
         duration: Span(Duration::from_mins(1)),
         messages: Some(Count(messages)),
-        drain_timeout: Span(Duration::from_secs(20)),
-        seed: 1,
-        verified: true,
-        simulated: true,
+        ..base
     };
     let folder = tempfile::tempdir().unwrap();
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let region = Region::new(ALLOCATOR);
     let report = run(&spec, folder.path(), &(), &AtomicBool::new(false)).unwrap();
     assert_eq!(report.total.acknowledged, messages);
-    ALLOCATIONS.load(Ordering::Relaxed) - before
+    let made = region.change();
+    (made.allocations + made.reallocations) as u64
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Whole loads against librdkafka's mock cluster: what does not depend on a broker's guarantees.
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -12,13 +14,13 @@ use ackmark_client::{
     BatchConsumer, ClientProperties, DeliveryBatch, ErrorCode, EventSink, Fetched, LogSink, MessageBatch, MockCluster,
     RawProducer, StartOffset, fast_read_properties, mock::API_PRODUCE,
 };
-use ackmark_ledger::{Fate, LedgerReader, State, StreamLedger};
-use ackmark_loadgen::{LATENCY_FILE, LoadError, Progress, Stage, Update, run};
+use ackmark_ledger::{Fate, Identity, LedgerReader, State, StreamLedger, StreamStart, create, states_file};
+use ackmark_loadgen::{LATENCY_FILE, LoadError, Progress, Resume, Resumption, Stage, Update, resume, run};
 use ackmark_schema::{
     latency::LatencySummary,
     load_spec::{LoadSpec, Schedule},
     manifest::{MANIFEST_FILE, Manifest},
-    profile::{self, Transactions},
+    profile::Transactions,
     properties::{Origin, Property},
     record::{Decoded, Header},
     report::{
@@ -29,7 +31,6 @@ use ackmark_schema::{
     scenario::{Arrivals, Keys, LogNormalSize, Message, Payload, Size},
     text::from_json,
     units::{Bytes, Count, Rate, Span},
-    version::SchemaId,
 };
 use tempfile::TempDir;
 
@@ -51,26 +52,7 @@ fn property(name: &str, value: &str) -> Property {
 }
 
 fn spec(cluster: &MockCluster, profile: &str) -> LoadSpec {
-    LoadSpec {
-        schema: SchemaId::default(),
-        run: 0xace,
-        profile: profile::built_in().into_iter().find(|known| known.name == profile).unwrap(),
-        properties: vec![property("bootstrap.servers", cluster.bootstrap_servers())],
-        topic: TOPIC.into(),
-        partitions: PARTITIONS,
-        message: Message { size: Size::Fixed(Bytes(100)), payload: Payload::Random, keys: Keys::None },
-        producers: 1,
-        outstanding: Count(20_000),
-        outstanding_bytes: Bytes(64 << 20),
-        schedule: Schedule::Max,
-        warm_up: Span(Duration::ZERO),
-        duration: Span(Duration::from_secs(30)),
-        messages: None,
-        drain_timeout: Span(Duration::from_secs(20)),
-        seed: 42,
-        verified: true,
-        simulated: true,
-    }
+    support::spec(cluster, TOPIC, PARTITIONS, profile)
 }
 
 fn rate(messages: f64, arrivals: Arrivals) -> Schedule {
@@ -259,7 +241,7 @@ fn latency_counts_from_the_intended_time_when_the_cluster_is_slow() {
     let lag = p90(&loaded.report.generator.schedule_lag);
     assert!(send >= 400_000, "{send}");
     assert!(intended > send + 200_000, "{intended} {send}");
-    assert!(lag < 50_000, "waiting for reports is not the generator's lateness: {lag}");
+    assert!(lag < 200_000, "waiting for reports is not the generator's lateness: {lag}");
 }
 
 #[test]
@@ -277,11 +259,13 @@ fn a_commit_that_takes_long_is_not_the_generators_lateness() {
     assert_eq!(loaded.report.measured.counts.sent, 6_000);
     let p90 = |summary: &Option<LatencySummary>| summary.as_ref().unwrap().at(90.0).unwrap().value_us.unwrap();
     let (intended, send) = (p90(&loaded.report.latency_intended), p90(&loaded.report.latency_send));
-    // A flush and a commit are a round trip each at least.
-    assert!(intended > send + 200_000, "{intended} {send}");
+    // A flush and a commit are a round trip each at least, so more than a third of the messages fall due while they
+    // last, and a tenth waits for most of that time. How much more their own sending takes than that of the others
+    // depends on how they come into requests, so half a round trip is asked for.
+    assert!(intended > send + 100_000, "{intended} {send}");
     let lag = loaded.report.generator.schedule_lag.as_ref().unwrap();
     assert_eq!(lag.count, 6_000);
-    assert!(lag.at(90.0).unwrap().value_us.unwrap() < 50_000, "{lag:?}");
+    assert!(lag.at(90.0).unwrap().value_us.unwrap() < 100_000, "{lag:?}");
 }
 
 #[test]
@@ -344,7 +328,7 @@ fn transactions_end_by_count_and_by_time_and_hold_every_message() {
             assert_eq!(found.len(), 3, "1,500 + 1,500 + 1,000");
         } else if schedule != Schedule::Max {
             // 1.33 s in transactions of at least 50 ms.
-            assert!((5..=27).contains(&found.len()), "{}", found.len());
+            assert!((2..=27).contains(&found.len()), "{}", found.len());
         }
         assert_eq!(loaded.manifest.producers[0].transactional_id.as_deref(), Some("ackmark-00000ace-0"));
     }
@@ -516,6 +500,51 @@ fn a_fatal_error_ends_it_as_failed_with_what_was_measured() {
 }
 
 #[test]
+fn a_topic_that_is_gone_ends_transactions_too() {
+    for schedule in [Schedule::Max, rate(2_000.0, Arrivals::Constant)] {
+        let cluster = cluster();
+        let is_gone = || cluster.fail_topic(TOPIC, ErrorCode::UNKNOWN_TOPIC_OR_PART).unwrap();
+        let progress = OnceMeasuring { then: is_gone, updates: RefCell::default() };
+        let mut spec = LoadSpec { schedule, ..spec(&cluster, "transactional") };
+        spec.profile.transactions =
+            Some(Transactions { duration: Some(Span(Duration::from_millis(100))), messages: None });
+        spec.properties.push(property("topic.metadata.refresh.interval.ms", "200"));
+        spec.properties.push(property("topic.metadata.propagation.max.ms", "0"));
+        let start = Instant::now();
+        let loaded = load_until(&spec, &progress, &AtomicBool::new(false));
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+        loaded.check();
+        let (total, error) = (loaded.report.total, loaded.report.error.unwrap());
+        assert_eq!(loaded.report.ending, Ending::Failed);
+        assert!(error.starts_with("the client refuses messages: _UNKNOWN_"), "{error}");
+        assert!(total.failed > 0 && total.acknowledged > 0, "{total:?}");
+        let figures = loaded.report.transactions.unwrap();
+        assert!(figures.committed > 0 && figures.indeterminate == 0, "{figures:?}");
+        let of_committed = (figures.messages_mean * figures.committed as f64).round() as u64;
+        assert_eq!(of_committed, loaded.report.measured.delivered, "{figures:?} {total:?}");
+    }
+}
+
+#[test]
+fn a_fatal_error_under_a_flush_ends_it_before_a_commit_is_asked_for() {
+    let cluster = cluster();
+    // Who sends with an old epoch was fenced.
+    cluster.fail_requests(API_PRODUCE, &[ErrorCode::INVALID_PRODUCER_EPOCH]);
+    let mut spec = LoadSpec { messages: Some(Count(1_000)), ..spec(&cluster, "transactional") };
+    // All of it is sent by the flush.
+    spec.properties.push(property("linger.ms", "20000"));
+    let start = Instant::now();
+    let loaded = load(&spec);
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    loaded.check();
+    assert_eq!((loaded.report.ending, loaded.report.total.acknowledged), (Ending::Failed, 0));
+    let figures = loaded.report.transactions.as_ref().unwrap();
+    assert_eq!((figures.committed, figures.aborted, figures.indeterminate), (0, 0, 0));
+    let fates: Vec<Fate> = loaded.ledger.transactions().iter().map(|transaction| transaction.fate).collect();
+    assert!(!fates.contains(&Fate::Committed) && !fates.contains(&Fate::Unknown), "{fates:?}");
+}
+
+#[test]
 fn a_commit_that_the_coordinator_puts_off_is_a_provocation_and_nothing_else_is() {
     let cluster = cluster();
     cluster.fail_requests(API_END_TXN, &[ErrorCode::COORDINATOR_LOAD_IN_PROGRESS]);
@@ -599,17 +628,23 @@ fn a_raised_flag_ends_it_with_everything_accounted_for() {
 
 #[test]
 fn what_is_not_answered_by_the_end_of_the_drain_stays_open() {
+    /// Silences the brokers, and ends the load when messages wait for them.
+    struct Silence<'a>(&'a MockCluster, AtomicBool, AtomicBool);
+    impl Progress for Silence<'_> {
+        fn update(&self, update: &Update) {
+            if self.1.load(Ordering::Relaxed) && update.outstanding > 0 {
+                self.2.store(true, Ordering::Relaxed);
+            } else if update.delivered > 0 && !self.1.swap(true, Ordering::Relaxed) {
+                self.0.set_round_trip(Duration::from_mins(1));
+            }
+        }
+    }
     let cluster = cluster();
-    let stop = AtomicBool::new(false);
-    let silence = || {
-        cluster.set_round_trip(Duration::from_mins(1));
-        stop.store(true, Ordering::Relaxed);
-    };
-    let progress = OnceMeasuring { then: silence, updates: RefCell::default() };
+    let progress = Silence(&cluster, AtomicBool::new(false), AtomicBool::new(false));
     let mut spec = LoadSpec { schedule: rate(20_000.0, Arrivals::Constant), ..spec(&cluster, "all-acks") };
     spec.drain_timeout = Span(Duration::from_secs(1));
     let start = Instant::now();
-    let loaded = load_until(&spec, &progress, &stop);
+    let loaded = load_until(&spec, &progress, &progress.2);
     assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
     loaded.check();
     let total = loaded.report.total;
@@ -671,4 +706,109 @@ fn unreachable_brokers_are_told_in_bounded_time() {
     assert!(matches!(error, LoadError::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
     assert!(start.elapsed() < Duration::from_secs(30));
+}
+
+/// Messages of each partition that were reserved and of which nothing more is known.
+const UNDECIDED: u64 = 2_000;
+
+/// The folder of a load that was killed when it had reserved those.
+fn killed(spec: &LoadSpec) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    run(&LoadSpec { messages: Some(Count(3)), ..spec.clone() }, folder.path(), &(), &AtomicBool::new(false)).unwrap();
+    std::fs::remove_file(folder.path().join(states_file(0, 0))).unwrap();
+    let identity = Identity { run: spec.run, producer: 0, incarnation: 0 };
+    let starts: Vec<_> = (0..PARTITIONS).map(|stream| StreamStart { stream, first_sequence: 0 }).collect();
+    let (mut send, _delivery) = create(folder.path(), identity, &starts, &[]).unwrap();
+    for slot in 0..PARTITIONS as usize {
+        send.reserve(slot, UNDECIDED).unwrap();
+    }
+    folder
+}
+
+/// Sends again what a killed load left, and no more.
+fn send_again(folder: &TempDir, progress: &dyn Progress, stop: &AtomicBool) -> LoadReport {
+    let (messages, duration) = (Some(Count(0)), Some(Span(Duration::from_millis(1))));
+    let how = Resume { messages, duration, ..Resume::default() };
+    let resumption = Resumption::open(folder.path(), &how).unwrap();
+    assert_eq!(resumption.resends(), 3 * UNDECIDED);
+    let start = Instant::now();
+    let report = resume(resumption, progress, stop).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(40), "it ends in time: {:?}", start.elapsed());
+    report
+}
+
+/// What brokers that do not take messages answer: the client tries again until a message is five minutes old.
+fn refuse_messages(cluster: &MockCluster) {
+    cluster.fail_requests(API_PRODUCE, &[ErrorCode::NOT_LEADER_FOR_PARTITION; 2_000]);
+}
+
+#[test]
+fn what_is_sent_again_takes_the_time_that_it_needs() {
+    let cluster = cluster();
+    let (outstanding, drain_timeout) = (Count(250), Span(Duration::from_secs(3)));
+    let folder = killed(&LoadSpec { outstanding, drain_timeout, ..spec(&cluster, "all-acks") });
+    // 24 round trips and more, while run and end are to last for hardly more than three seconds.
+    cluster.set_round_trip(Duration::from_millis(200));
+    let start = Instant::now();
+    let report = send_again(&folder, &(), &AtomicBool::new(false));
+    assert!(start.elapsed() > Duration::from_millis(4_400), "{:?}", start.elapsed());
+    assert_eq!((report.ending, report.error.as_deref()), (Ending::Completed, None));
+    assert_eq!((report.resent.sent, report.resent.acknowledged), (3 * UNDECIDED, 3 * UNDECIDED));
+}
+
+#[test]
+fn sending_again_is_given_up_when_nothing_is_reported() {
+    let cluster = cluster();
+    // First more than may be outstanding, then less: what is handed over is waited for too.
+    for (outstanding, sent, why) in [
+        (1_000, 1_000, "then nothing was reported for 2.005s"),
+        (20_000, 6_000, "6000 of them were not reported within 2s"),
+    ] {
+        let (outstanding, drain_timeout) = (Count(outstanding), Span(Duration::from_secs(2)));
+        let folder = killed(&LoadSpec { outstanding, drain_timeout, ..spec(&cluster, "all-acks") });
+        refuse_messages(&cluster);
+        let report = send_again(&folder, &(), &AtomicBool::new(false));
+        assert_eq!((report.ending, report.resent.sent, report.resent.open), (Ending::Failed, sent, sent));
+        let error = report.error.unwrap();
+        assert!(error.starts_with(&format!("{sent} of 6000 messages were sent again, ")), "{error}");
+        assert!(error.contains(why) && error.contains("go on with the run once more"), "{error}");
+    }
+}
+
+#[test]
+fn a_load_that_ends_by_a_count_is_given_up_when_nothing_is_reported() {
+    let cluster = cluster();
+    refuse_messages(&cluster);
+    for schedule in [Schedule::Max, rate(20_000.0, Arrivals::Constant)] {
+        let mut spec = LoadSpec { schedule, messages: Some(Count(5_000)), ..spec(&cluster, "all-acks") };
+        (spec.outstanding, spec.drain_timeout) = (Count(1_000), Span(Duration::from_secs(2)));
+        spec.duration = Span(Duration::from_hours(1));
+        let start = Instant::now();
+        let loaded = load(&spec);
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+        loaded.check();
+        let (total, error) = (loaded.report.total, loaded.report.error.unwrap());
+        assert_eq!((loaded.report.ending, total.sent, total.open), (Ending::Failed, 1_000, 1_000));
+        assert!(error.starts_with("1000 messages were sent, then nothing was reported for 2.005s: "), "{error}");
+    }
+}
+
+#[test]
+fn sending_again_that_is_interrupted_is_no_failure() {
+    struct Interrupts(AtomicBool);
+    impl Progress for Interrupts {
+        fn update(&self, update: &Update) {
+            if update.outstanding >= 1_000 {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+    let cluster = cluster();
+    let (outstanding, drain_timeout) = (Count(1_000), Span(Duration::from_secs(2)));
+    let folder = killed(&LoadSpec { outstanding, drain_timeout, ..spec(&cluster, "all-acks") });
+    refuse_messages(&cluster);
+    let interrupts = Interrupts(AtomicBool::new(false));
+    let report = send_again(&folder, &interrupts, &interrupts.0);
+    assert_eq!((report.ending, report.error.as_deref()), (Ending::Interrupted, None));
+    assert_eq!((report.resent.sent, report.resent.open), (1_000, 1_000));
 }

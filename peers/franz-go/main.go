@@ -4,8 +4,8 @@
 //	franz-go produce -b HOST:PORT -t TOPIC -n COUNT -s BYTES [-acks all|1] [-idempotent] …
 //	franz-go read    -b HOST:PORT -t TOPIC -n COUNT …
 //
-// The interval is from the first record that is handed to the client to the last acknowledgement, or from before the
-// client connects to the last record read. All values are one buffer and records are pooled: the program itself costs
+// The interval is from the first record that is handed to the client, which is connected by then, to the last
+// acknowledgement, or from before the client connects to the last record read. All values are one buffer and records are pooled: the program itself costs
 // as little as it can.
 package main
 
@@ -118,6 +118,14 @@ func produce(o options) (report, error) {
 		pool.Put(record)
 	}
 	ctx := context.Background()
+	if err := client.Ping(ctx); err != nil {
+		return report{}, err
+	}
+	if o.idempotent {
+		if _, _, err := client.ProducerID(ctx); err != nil {
+			return report{}, err
+		}
+	}
 	start := time.Now()
 	for range o.messages {
 		record := pool.Get().(*kgo.Record)

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +66,8 @@ static void *take_reports(void *argument) {
                 rd_kafka_event_t *event = rd_kafka_queue_poll(reports->queue, 100);
                 const rd_kafka_message_t *message;
                 while (event && (message = rd_kafka_event_message_next(event))) {
-                        long us = (long)rd_kafka_message_latency(message);
+                        /* From when it was due: a sender that is held up must not hide it. */
+                        long us = (long)(now_s() * 1e6) - (long)(intptr_t)message->_private;
                         reports->per_ms[(us < 0 ? 0 : us > SLOWEST_US ? SLOWEST_US : us) / 1000]++;
                         reports->done++;
                         reports->failed += message->err != 0;
@@ -132,9 +134,10 @@ int main(int argc, char **argv) {
         double start = now_s(), cpu_before = cpu_s();
         for (unsigned long turn = 0; sent < count; turn++) {
                 int n = rate > 0 ? 1 : (int)(count - sent < RUN ? count - sent : RUN);
+                double due = rate > 0 ? start + (double)sent / rate : now_s();
+                void *due_us = (void *)(intptr_t)(due * 1e6);
                 for (int i = 0; i < n; i++)
-                        run[i] = (rd_kafka_message_t){.payload = value, .len = size};
-                double due = start + (double)sent / rate;
+                        run[i] = (rd_kafka_message_t){.payload = value, .len = size, ._private = due_us};
                 if (rate > 0 && due > now_s()) {
                         struct timespec at = {(time_t)due, (long)((due - (double)(time_t)due) * 1e9)};
                         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
@@ -155,10 +158,13 @@ int main(int argc, char **argv) {
         pthread_join(thread, NULL);
         double seconds = now_s() - start, million = (double)count / 1e6;
         printf("librdkafka=%s messages=%lu failed=%lu per_s=%.0f polls_per_million=%.0f without_wait_per_million=%.0f "
-               "cpu_s_per_million=%.3f cpu_s=%.2f seconds=%.2f p50_ms=%.0f p99_ms=%.0f\n",
+               "cpu_s_per_million=%.3f cpu_s=%.2f seconds=%.2f",
                rd_kafka_version_str(), count, reports.failed, (double)count / seconds,
                (double)(polls - polls_before) / million, (double)(polls_without_wait - idle_before) / million,
-               (cpu_s() - cpu_before) / million, cpu_s() - cpu_before, seconds, percentile_ms(&reports, 0.5),
-               percentile_ms(&reports, 0.99));
+               (cpu_s() - cpu_before) / million, cpu_s() - cpu_before, seconds);
+        /* As fast as it goes, it would measure the queue. */
+        if (rate > 0)
+                printf(" p50_ms=%.0f p99_ms=%.0f", percentile_ms(&reports, 0.5), percentile_ms(&reports, 0.99));
+        printf("\n");
         return reports.failed > 0;
 }

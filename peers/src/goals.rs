@@ -37,7 +37,7 @@ pub(crate) fn goal(cell: &str, contender: Contender, measure: Measure, ratio: Op
     let bound = match measure {
         Measure::Cpu => CPU,
         Measure::Interval => RATES.into_iter().find(|goal| goal.0 == cell && goal.1 == contender)?.2,
-        Measure::AfterWarmUp | Measure::Process => return None,
+        Measure::AfterWarmUp | Measure::Process | Measure::BrokersCpu => return None,
     };
     let interval =
         ratio.and_then(|ratio| Some(Interval { low: ratio.low?, high: ratio.high?, confidence: ratio.confidence? }));

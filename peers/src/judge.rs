@@ -8,7 +8,8 @@ use ackmark_stats::{median_interval, paired_ratio};
 use crate::{contender::Contender, goals};
 
 /// All measures, in the order of the result.
-const MEASURES: [Measure; 4] = [Measure::Interval, Measure::AfterWarmUp, Measure::Process, Measure::Cpu];
+const MEASURES: [Measure; 5] =
+    [Measure::Interval, Measure::AfterWarmUp, Measure::Process, Measure::Cpu, Measure::BrokersCpu];
 
 /// What follows from the runs of the cell of that name. Those of round 0 are discarded.
 pub(crate) fn figures(cell: &str, runs: &[Run], messages: u64) -> Vec<Figure> {
@@ -46,6 +47,7 @@ fn value(run: &Run, measure: Measure, messages: f64) -> Option<f64> {
         Measure::AfterWarmUp => run.after_warm_up_per_s,
         Measure::Process => Some(messages / run.process_s),
         Measure::Cpu => Some(run.cpu.total_s() / messages * 1e6),
+        Measure::BrokersCpu => Some(run.brokers_cpu?.total_s() / messages * 1e6),
     }
 }
 
@@ -75,6 +77,7 @@ pub(crate) mod tests {
             interval_s: Some(interval_s),
             process_s: interval_s + 0.5,
             cpu: CpuTime { user_s: cpu_s, system_s: 0.0 },
+            brokers_cpu: Some(CpuTime { user_s: 2.0 * cpu_s, system_s: 0.0 }),
             after_warm_up_per_s: None,
         }
     }

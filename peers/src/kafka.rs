@@ -11,6 +11,7 @@ use ackmark_client::{AdminClient, LogSink, admin::NewTopic};
 use ackmark_cluster::{Cluster, ClusterError, External, Local, local::LocalOptions};
 use ackmark_schema::{
     peers::Work,
+    report::CpuTime,
     result::{ClusterFacts, Provider},
     units::Bytes,
 };
@@ -73,6 +74,11 @@ impl Kafka {
     /// Java's version, where brokers were started here.
     pub(crate) fn java_version(&self) -> Option<String> {
         if let Cluster::Local(local) = &self.cluster { Some(local.java_version().to_owned()) } else { None }
+    }
+
+    /// CPU time until now of all brokers and controllers that were started here.
+    pub(crate) fn cpu(&self) -> Option<CpuTime> {
+        if let Cluster::Local(local) = &self.cluster { local.cpu() } else { None }
     }
 
     /// Whether all brokers that were started here are still there.

@@ -15,7 +15,7 @@ use std::{
 use ackmark_bench::{environment, result_folder::ResultFolder};
 use ackmark_schema::{
     peers::{Cell, Contender as ContenderFacts, Failure, PeersResult, Run},
-    report::Ending,
+    report::{CpuTime, Ending},
     units::grouped,
     version::SchemaId,
 };
@@ -301,9 +301,10 @@ impl Series<'_> {
         };
         let command = tool.command(&job);
         let shown = shown(&command, &load);
+        let brokers_before = self.kafka.cpu();
         let done = child::run(command, &scratch, bound(messages), self.stop);
         let run = match done {
-            Ok(done) => self.checked(cell, contender, &job, &done)?,
+            Ok(done) => self.checked(cell, contender, &job, &done, brokers_before)?,
             Err(Undone::Failed(why)) => Err(why),
             Err(Undone::Stopped) => return Err(PeersError::Interrupted),
         };
@@ -314,13 +315,14 @@ impl Series<'_> {
         Ok(run)
     }
 
-    /// A run's figures, if it did all of its work.
+    /// A run's figures, if it did all of its work. `brokers_before`: the brokers' CPU time when it began.
     fn checked(
         &self,
         cell: &CellPlan,
         contender: Contender,
         job: &Job<'_>,
         done: &Done,
+        brokers_before: Option<CpuTime>,
     ) -> Result<Result<Run, String>, PeersError> {
         let told = match self.tool(contender).map_err(str::to_owned).and_then(|tool| tool.told(job, done)) {
             Ok(told) => told,
@@ -344,6 +346,7 @@ impl Series<'_> {
             interval_s: told.interval_s,
             process_s: done.process.as_secs_f64(),
             cpu: done.cpu,
+            brokers_cpu: self.kafka.cpu().zip(brokers_before).map(|(after, before)| after - before),
             after_warm_up_per_s: told.after_warm_up_per_s,
         }))
     }

@@ -90,15 +90,15 @@ fn table(text: &mut String, plan: &CellPlan, cell: &Cell, result: &PeersResult) 
     line!(text, "{} messages a run. {}.\n", grouped(cell.messages), settings.join(" · "));
     line!(
         text,
-        "| contender | million messages/s | whole process | CPU s per million | ackmark is … times as fast | whole \
-         process | ackmark takes … of its CPU | goals |"
+        "| contender | million messages/s | whole process | CPU s per million | brokers' CPU s | ackmark is … times as \
+         fast | whole process | ackmark takes … of its CPU | goals |"
     );
-    line!(text, "|---|--:|--:|--:|--:|--:|--:|---|");
+    line!(text, "|---|--:|--:|--:|--:|--:|--:|--:|---|");
     for contender in Contender::ALL.into_iter().filter(|contender| contender.does(plan.kind())) {
         let Some(entrant) = result.contenders.iter().find(|entrant| entrant.name == contender.name()) else { continue };
         let label = contender.label(plan.kind());
         if entrant.unavailable.is_some() {
-            line!(text, "| {label} | not available | | | | | | |");
+            line!(text, "| {label} | not available | | | | | | | |");
             continue;
         }
         let figure = |measure| {
@@ -117,10 +117,11 @@ fn table(text: &mut String, plan: &CellPlan, cell: &Cell, result: &PeersResult) 
         let goals: Vec<String> = goals.map(goals::words).collect();
         line!(
             text,
-            "| {label} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {label} | {} | {} | {} | {} | {} | {} | {} | {} |",
             value(Measure::Interval, 1e6),
             value(Measure::Process, 1e6),
             value(Measure::Cpu, 1.0),
+            value(Measure::BrokersCpu, 1.0),
             ratio(Measure::Interval),
             ratio(Measure::Process),
             ratio(Measure::Cpu),
@@ -128,7 +129,7 @@ fn table(text: &mut String, plan: &CellPlan, cell: &Cell, result: &PeersResult) 
         );
         if figure(Measure::AfterWarmUp).is_some() {
             let (rate, times) = (value(Measure::AfterWarmUp, 1e6), ratio(Measure::AfterWarmUp));
-            line!(text, "| … after its first third | {rate} | | | {times} | | | |");
+            line!(text, "| … after its first third | {rate} | | | | {times} | | | |");
         }
     }
     line!(text, "");
@@ -177,11 +178,12 @@ Rates: median (smallest to largest) over the rounds. *Million messages/s*: from 
 acknowledgement, or from the start of reading to the last message, as each contender itself reports it (kcat reports
 none; kafka-consumer-perf-test without the time in which it joins a group). *Whole process*: from its start to its end,
 taken here: a JVM's start, the ledger's creation and the verdict are in it. *CPU*: user and system time of the process,
-from the kernel; the brokers' is not in it.
+from the kernel. *Brokers' CPU*: that of all brokers and the controller per million messages, until each replica that
+a run waits for has them.
 
 Ratios: estimate (97 % interval or better), paired by round. *Goals* are what ackmark asks of itself: reached where all
-of the interval is, missed where none of it is, else open; *up to*: the interval's upper end. Each run is checked: a producer by the topic's end offsets,
-a reader by what it says that it read; one that did less has no figure. Short runs are unkind to a JVM, which compiles
+of the interval is, missed where none of it is, else open; *up to*: the interval's upper end. Each run is checked: a
+producer by the topic's end offsets, a reader by what it says that it read; one that did less has no figure. Short runs are unkind to a JVM, which compiles
 while it runs: kafka-producer-perf-test is given for the whole run, which is compared, and after its first third
 (`--warmup-records`), against ackmark's whole run. At 1 KiB it is bound by drawing random bytes.
 

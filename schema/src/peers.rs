@@ -129,6 +129,9 @@ pub struct Run {
     pub process_s: f64,
     /// CPU time of its process.
     pub cpu: CpuTime,
+    /// CPU time of all brokers meanwhile, the controller included, until they had the whole work; absent for brokers
+    /// that were not started here.
+    pub brokers_cpu: Option<CpuTime>,
     /// Messages per second after a warm-up of its own, where it has one.
     pub after_warm_up_per_s: Option<f64>,
 }
@@ -157,6 +160,8 @@ pub enum Measure {
     Process,
     /// CPU seconds of the process per million messages.
     Cpu,
+    /// CPU seconds of all brokers per million messages.
+    BrokersCpu,
 }
 
 /// One measure of one contender in one cell.

@@ -45,7 +45,7 @@ pub struct Profile {
 pub struct Tuning {
     /// Most messages that one producer has outstanding. Default 500k.
     pub outstanding: Count,
-    /// Most bytes that one producer has outstanding. Default 512MiB.
+    /// Most bytes that one producer has outstanding. Default 128MiB.
     pub outstanding_bytes: Bytes,
     /// librdkafka properties, for example `linger.ms`.
     pub properties: IndexMap<String, String>,
@@ -53,7 +53,7 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { outstanding: Count(500_000), outstanding_bytes: Bytes(512 << 20), properties: IndexMap::new() }
+        Self { outstanding: Count(500_000), outstanding_bytes: Bytes(128 << 20), properties: IndexMap::new() }
     }
 }
 

@@ -11,7 +11,7 @@
 //! The log's eye is shown more than the application's: then each message's origin is known, an offset without anything
 //! counts as a gap, and of transactions a second account is kept of what their markers make visible.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use ackmark_ledger::ReservedMarks;
 use ackmark_schema::{
@@ -59,7 +59,7 @@ pub struct RecordTallies {
     pub duplicate_retry: Tally,
     /// Another attempt at a second offset.
     pub duplicate_resend: Tally,
-    /// After a higher sequence.
+    /// After a higher sequence, and not by an older incarnation.
     pub reordered: Tally,
     /// Never reserved, or in a partition that is not its stream's.
     pub phantom: Tally,
@@ -151,6 +151,8 @@ pub struct PartitionAccount {
 struct Log {
     facts: LogFacts,
     leader_epoch: Option<i32>,
+    /// The first offsets of which the leader brought nothing.
+    unproved: Option<Range<i64>>,
 }
 
 impl PartitionAccount {
@@ -209,6 +211,7 @@ impl PartitionAccount {
             Observation::Records(records) => records.iter().for_each(|record| self.record(record, witness)),
             Observation::Marker(ref marker) => self.marker(marker),
             Observation::Hidden { from, end } => self.hidden(from, end),
+            Observation::Nothing { from, end } => self.nothing(from, end),
             Observation::LogStart(offset) => self.log_start = self.log_start.max(Some(offset)),
             Observation::LastStableOffset(offset) => self.last_stable = Some(offset),
             Observation::End(offset) => self.nothing_until(offset),
@@ -250,6 +253,15 @@ impl PartitionAccount {
         if end > from {
             self.totals.hidden_offsets += end.abs_diff(from);
             self.position = end;
+        }
+    }
+
+    /// What is before it is a gap; whether this is one too is told by who knows the topic's policy.
+    fn nothing(&mut self, from: i64, end: i64) {
+        self.nothing_until(from);
+        self.hidden(from, end);
+        if let Some(log) = &mut self.log {
+            log.unproved.get_or_insert(from..end);
         }
     }
 
@@ -357,6 +369,8 @@ impl PartitionAccount {
         witness.message(header, sight.is_first_copy());
         let (tally, cause) = match sight {
             Sight::New | Sight::Late => return,
+            // Order is promised within a session; a record of an ended one is told as a zombie's write.
+            Sight::Reordered if header.incarnation < self.streams[index].incarnation => return,
             Sight::Reordered => (&mut self.tallies.reordered, None),
             Sight::DuplicateRetry(cause) => (&mut self.tallies.duplicate_retry, Some(cause)),
             Sight::DuplicateResend(cause) => (&mut self.tallies.duplicate_resend, Some(cause)),
@@ -421,6 +435,11 @@ impl PartitionAccount {
     /// What the log shows beside its records; nothing for the application's eye.
     pub fn log_facts(&self) -> Option<LogFacts> {
         self.log.as_ref().map(|log| log.facts)
+    }
+
+    /// The first offsets of which the leader brought nothing, without an error, though its log goes on behind them.
+    pub fn unproved(&self) -> Option<&Range<i64>> {
+        self.log.as_ref().and_then(|log| log.unproved.as_ref())
     }
 
     /// The digest, if it was asked for.

@@ -15,13 +15,12 @@ use crate::{
 /// Compares the log reader's scan with consumers' scans.
 ///
 /// # Arguments
-/// * `same_ends` - whether all of them were to end at the same offsets.
-pub fn compare(log: &ScanAccounts, consumers: &[ScanAccounts], same_ends: bool) -> ReaderComparison {
+/// * `moved` - why they did not all read the same offsets, if so.
+pub fn compare(log: &ScanAccounts, consumers: &[ScanAccounts], moved: Option<String>) -> ReaderComparison {
     let mut comparison = ReaderComparison { records: 0, partitions: 0, difference: None, incomplete_reason: None };
     let unfinished = std::iter::once(log).chain(consumers).find_map(|scan| scan.incomplete.clone());
     let open = log.partitions.iter().find(|account| account.first_open().is_some());
     let open = open.map(|account| format!("a transaction in {} has no marker", name(account)));
-    let moved = (!same_ends).then(|| "the log is not closed, so they read to different offsets".to_owned());
     comparison.incomplete_reason = unfinished.or(moved).or(open);
     if comparison.incomplete_reason.is_some() {
         return comparison;

@@ -90,6 +90,18 @@ pub enum VerifyError {
         "an isolation level is a consumer's, the log reader reads all: leave the level out, or choose the consumer"
     )]
     Level,
+    /// A ledger that is under way cannot be salvaged.
+    #[error(
+        "a load that is followed still writes its ledger, so nothing of it can be told from damage: let it end, then \
+         verify it without following"
+    )]
+    SalvageFollowed,
+    /// A new life of the load began while it was followed: its ledger and its messages were not looked for.
+    #[error(
+        "the load was resumed while it was followed, so what its new life sent is not known here: let it end, then \
+         verify it at rest (without following)"
+    )]
+    Resumed,
     /// The two readers were shown different logs: one of them is wrong, or the log changed between them.
     #[error(
         "the two readers differ, so nothing is judged: {difference}; verify again, and if it stays so, report it with \

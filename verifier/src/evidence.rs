@@ -17,6 +17,11 @@
 //! in the log. It is lost if it is not there at all and any attempt was acknowledged (and committed); transactions and
 //! failures are looked at attempt by attempt.
 //!
+//! Of a ledger that was damaged and salvaged, what is not known convicts nobody: a message without a known state, or of an
+//! unknown transaction, is neither lost nor absent. What is found among the others counts, and where nothing is found a
+//! class is examined only if what is unknown could not change it: if all messages of unknown state are in the log, none
+//! is lost.
+//!
 //! Duplicates by resend are counted under `read_committed` where there is such a scan: an aborted copy is
 //! none to the application.
 //!
@@ -24,6 +29,9 @@
 //! it would be. Where both are known, markers tell more than the sender's ledger: a message that is shown although its
 //! marker says abort is *aborted but visible*, and one that is not shown although it says commit is *committed but
 //! invisible*, also where the sender does not know how its transaction ended.
+//!
+//! Where retention took records of the run, the scans may have found different ones: then none of them is held against
+//! another in that partition, and what is left of these classes is what one scan alone shows.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -98,6 +106,8 @@ pub enum Look {
 pub struct Evidence {
     /// One look per class of [`Class::ALL`].
     pub looks: HashMap<Class, Look>,
+    /// What of the ledger could not be read, if so.
+    pub damage: Option<String>,
 }
 
 /// What is weighed.
@@ -115,7 +125,7 @@ pub struct Case<'a> {
     pub cleanup: &'a [Cleanup],
     /// Whether each offset was read twice and by two readers, who agree.
     pub read_twice: bool,
-    /// Whether anything was acknowledged.
+    /// Whether anything was acknowledged, or may have been where damage hides it.
     pub acknowledged: bool,
     /// Why no stuck last stable offset can be told, if so.
     pub unfenced: Option<String>,
@@ -151,7 +161,22 @@ pub fn weigh(case: &Case<'_>) -> Evidence {
     by_stream(case, log, &mut looks);
     by_transaction(case, log, committed, &mut looks);
     looks.insert(Class::StuckLso, stuck(case, log));
-    Evidence { looks }
+    Evidence { looks, damage: damage(case.ledger) }
+}
+
+/// What of the ledger could not be read, the first of it.
+fn damage(ledger: &LedgerReader) -> Option<String> {
+    let (first, others) = ledger.damages().split_first()?;
+    let more = if others.is_empty() { String::new() } else { format!("; {} more damages", others.len()) };
+    Some(format!("the ledger is damaged: {first}{more}"))
+}
+
+/// A look by a ledger that is not whole: what was found stays, that nothing was is not known.
+fn salvaged(look: Look, unknown: Option<&String>) -> Look {
+    match (look, unknown) {
+        (Look::Counted(tally), Some(why)) if tally.count() == 0 => Look::Unfinished(why.clone()),
+        (look, _) => look,
+    }
 }
 
 fn twice(case: &Case<'_>) -> Look {
@@ -236,7 +261,8 @@ fn by_record(
     looks.insert(Class::DuplicateRetry, presence(log, tallies.duplicate_retry));
     looks.insert(Class::DuplicateResend, presence(application, shown.duplicate_resend));
     looks.insert(Class::Reordered, presence(log, tallies.reordered));
-    looks.insert(Class::Phantom, presence(log, tallies.phantom));
+    let unbounded = damage(case.ledger).filter(|_| !case.ledger.is_bounded());
+    looks.insert(Class::Phantom, salvaged(presence(log, tallies.phantom), unbounded.as_ref()));
     looks.insert(Class::Corrupt, presence(log, tallies.corrupt));
     let several_lives = case.manifest.producers.iter().any(|producer| producer.incarnations.len() > 1);
     let zombie = if several_lives {
@@ -291,6 +317,10 @@ struct StreamTallies {
     absent: Tally,
     expired: Tally,
     failed_visible: Tally,
+    /// Messages of which damage hides what their absence would mean, and that are absent.
+    unknown_unseen: u64,
+    /// Messages without a known state that are in the log.
+    unknown_seen: u64,
 }
 
 fn by_stream(case: &Case<'_>, log: Option<&ScanAccounts>, looks: &mut HashMap<Class, Look>) {
@@ -308,17 +338,27 @@ fn by_stream(case: &Case<'_>, log: Option<&ScanAccounts>, looks: &mut HashMap<Cl
                     homes[&stream.stream].add(&mut tallies.failed_visible, stream.stream, &seen);
                 }
             }
+            let seen = |range| account.of_attempt(part.attempt).seen_count(range);
+            tallies.unknown_seen += part.unknown_within(part.range()).map(seen).sum::<u64>();
         }
     }
+    let damage = damage(case.ledger);
+    let unknown = |of: u64| damage.as_ref().filter(|_| of > 0 || !case.ledger.is_bounded());
+    let (unseen, seen) = (unknown(tallies.unknown_unseen), unknown(tallies.unknown_seen));
     let lost = if case.acknowledged {
-        absence(&[log], tallies.lost)
+        salvaged(absence(&[log], tallies.lost), unseen)
     } else {
         Look::NotApplicable("nothing was acknowledged".into())
     };
+    // What is absent by all that is known may be lost by what is not.
+    let absent = match unseen {
+        Some(why) => Look::Unfinished(why.clone()),
+        None => absence(&[log], tallies.absent),
+    };
     looks.insert(Class::Lost, lost);
-    looks.insert(Class::AbsentWhenClosed, absence(&[log], tallies.absent));
-    looks.insert(Class::Expired, absence(&[log], tallies.expired));
-    looks.insert(Class::FailedVisible, presence(log, tallies.failed_visible));
+    looks.insert(Class::AbsentWhenClosed, absent);
+    looks.insert(Class::Expired, salvaged(absence(&[log], tallies.expired), unseen));
+    looks.insert(Class::FailedVisible, salvaged(presence(log, tallies.failed_visible), seen));
 }
 
 /// What an absent message would have to be by one attempt at it, the strongest last.
@@ -326,6 +366,8 @@ fn by_stream(case: &Case<'_>, log: Option<&ScanAccounts>, looks: &mut HashMap<Cl
 enum Claim {
     /// It may be absent.
     Absent,
+    /// Damage hides which of the two.
+    Unknown,
     /// It must be there.
     Kept,
 }
@@ -336,7 +378,7 @@ fn absent(stream: &StreamLedger, account: &StreamAccount, home: &Home<'_>, fates
         let mut claims = Vec::new();
         for part in stream.parts() {
             let fates = fates.get(&(stream.stream, part.attempt)).map_or(&[][..], Vec::as_slice);
-            for (range, state) in part.runs_within(unseen.clone()) {
+            for (range, state) in part.known_within(unseen.clone()) {
                 match state {
                     State::Failed => {}
                     State::Open | State::Indeterminate => claims.push((range, Claim::Absent)),
@@ -344,13 +386,16 @@ fn absent(stream: &StreamLedger, account: &StreamAccount, home: &Home<'_>, fates
                         None | Some(Fate::Committed) => claims.push((range, Claim::Kept)),
                         Some(Fate::Indeterminate) => claims.push((range, Claim::Absent)),
                         Some(Fate::Aborted) => {}
+                        Some(Fate::Unknown) => claims.push((range, Claim::Unknown)),
                     }),
                 }
             }
+            claims.extend(part.unknown_within(unseen.clone()).map(|range| (range, Claim::Unknown)));
         }
         strongest(&claims, |range, claim| match claim {
             Claim::Kept if home.expired => home.add(&mut tallies.expired, stream.stream, &range),
             Claim::Kept => home.add(&mut tallies.lost, stream.stream, &range),
+            Claim::Unknown => tallies.unknown_unseen += range.end - range.start,
             Claim::Absent => home.add(&mut tallies.absent, stream.stream, &range),
         });
     }
@@ -361,9 +406,10 @@ fn strongest(claims: &[(Range<u64>, Claim)], mut each: impl FnMut(Range<u64>, Cl
     let mut borders: Vec<(u64, Claim, bool)> =
         claims.iter().flat_map(|(range, claim)| [(range.start, *claim, true), (range.end, *claim, false)]).collect();
     borders.sort_unstable();
-    let (mut at, mut open) = (0, [0_usize; 2]);
+    let (mut at, mut open) = (0, [0_usize; 3]);
     for (border, claim, begins) in borders {
-        let strongest = [Claim::Kept, Claim::Absent].into_iter().find(|claim| open[*claim as usize] > 0);
+        let strongest =
+            [Claim::Kept, Claim::Unknown, Claim::Absent].into_iter().find(|claim| open[*claim as usize] > 0);
         if let Some(strongest) = strongest.filter(|_| at < border) {
             each(at..border, strongest);
         }
@@ -442,16 +488,20 @@ fn by_transaction(
         });
     }
     let expired = homes.values().any(|home| home.expired);
-    let torn = match absence(&[committed, log], tallies.torn) {
+    let unless_expired = |look| match look {
         Look::Counted(tally) if expired && tally.count() == 0 => {
             Look::Unfinished("the log start has passed the start of the run".into())
         }
         look => look,
     };
-    looks.insert(Class::AbortedVisible, presence(committed, tallies.aborted_visible));
-    looks.insert(Class::TornTransaction, torn);
-    looks.insert(Class::CommittedInvisible, absence(&[committed, log], tallies.committed_invisible));
-    looks.insert(Class::EarlyVisible, early(case, committed, &homes));
+    let damage = damage(case.ledger).filter(|_| !case.ledger.is_all_known());
+    let found = [
+        (Class::AbortedVisible, unless_expired(presence(committed, tallies.aborted_visible))),
+        (Class::TornTransaction, unless_expired(absence(&[committed, log], tallies.torn))),
+        (Class::CommittedInvisible, unless_expired(absence(&[committed, log], tallies.committed_invisible))),
+        (Class::EarlyVisible, early(case, committed, &homes)),
+    ];
+    looks.extend(found.map(|(class, look)| (class, salvaged(look, damage.as_ref()))));
 }
 
 fn streams_of(scan: Option<&ScanAccounts>) -> HashMap<u32, &StreamAccount> {
@@ -488,7 +538,7 @@ fn one_transaction<'s>(
         let marked = marked.map(|account| account.of_attempt(member.attempt));
         expired |= home.expired;
         let own = |part: &&Part| (part.incarnation, part.attempt) == (transaction.incarnation, member.attempt);
-        let runs = stream.parts().filter(own).flat_map(|part| part.runs_within(member.sequences.clone()));
+        let runs = stream.parts().filter(own).flat_map(|part| part.known_within(member.sequences.clone()));
         for (range, state) in runs {
             if state == State::Failed {
                 continue;
@@ -502,7 +552,8 @@ fn one_transaction<'s>(
                     home.add(&mut tallies.aborted_visible, member.stream, part);
                 }
             }
-            if let Some(marked) = marked {
+            // Two scans of a log whose start moves between them differ by no fault of the brokers.
+            if let Some(marked) = marked.filter(|_| !home.expired) {
                 let known = (transaction.fate, state);
                 against_markers(known, &range, [shown, marked], |tally, part| {
                     home.add(tallies.of_markers(tally), member.stream, part);
@@ -514,14 +565,16 @@ fn one_transaction<'s>(
                 }
                 for hidden in stored.seen(unseen) {
                     missing = missing.or(Some(home.spot(member.stream, hidden.start)));
-                    if state == State::Acknowledged && transaction.fate == Fate::Committed {
+                    if state == State::Acknowledged && transaction.fate == Fate::Committed && !home.expired {
                         home.add(&mut tallies.committed_invisible, member.stream, &hidden);
                     }
                 }
             }
         }
     }
-    if let Some(spot) = missing.filter(|_| visible > 0 && visible < whole && !expired) {
+    // Behind damage it is not known where one ends and the next begins.
+    let is_one = transaction.fate != Fate::Unknown;
+    if let Some(spot) = missing.filter(|_| is_one && visible > 0 && visible < whole && !expired) {
         tallies.torn.add(1, spot);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Each partition's account is a visitor of a scan. It is shown every batch with its producer and every marker, so that
 //! causes, gaps and the fate of transactions can be told; see [`crate::accounting`]. What cannot be read (a batch whose
-//! checksum is wrong) is no gap: it leaves the scan incomplete.
+//! checksum is wrong) is no gap: it leaves the scan incomplete. So does, unless the topic is compacted, that a leader
+//! brings nothing where its log goes on ([`PartitionAccount::unproved`]): the policy is asked for by [`crate::scans`].
 //!
 //! Limits: what is asked of the log at rest, between offsets that are known; message format v2. Security and protocol
 //! that `ackmark_wire` does not speak are told by [`LogReaderError::is_not_spoken`], before anything is read.
@@ -223,6 +224,11 @@ impl Visitor for LogVisitor {
         self.account.observe(&Observation::End(from.min(end)), &mut ());
         self.account.observe(&Observation::Hidden { from, end }, &mut ());
         self.unreadable.get_or_insert_with(|| format!("offsets {from}..{end} cannot be read: {error}"));
+    }
+
+    fn nothing(&mut self, from: i64, end: i64) {
+        let end = end.min(self.end);
+        self.account.observe(&Observation::Nothing { from: from.min(end), end }, &mut ());
     }
 
     fn end(&mut self, offset: i64) {

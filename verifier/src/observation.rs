@@ -65,6 +65,14 @@ pub enum Observation<'a> {
         /// One past the last.
         end: i64,
     },
+    /// Of offsets `from..end` the leader brought nothing, without an error: on a topic that is not compacted, they were
+    /// not read.
+    Nothing {
+        /// The first.
+        from: i64,
+        /// One past the last.
+        end: i64,
+    },
     /// The first offset that the log still has.
     LogStart(i64),
     /// The last stable offset.

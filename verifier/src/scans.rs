@@ -222,8 +222,14 @@ impl Run<'_> {
             consumers.push(accounts);
         }
         if let (ReaderChoice::Both, Some(outcome)) = (choice, &log) {
-            let same_ends = extents.iter().all(|extent| extent.ends == whole.ends);
-            readers.comparison = Some(compare(&outcome.accounts, &consumers, same_ends));
+            let moved = match self.offsets() {
+                Ok(now) => moved(&whole, &extents, &self.targets(&now)),
+                Err(VerifyError::Client(error)) => {
+                    Some(format!("whether the log's start has moved meanwhile could not be told: {error}"))
+                }
+                Err(error) => return Err(error),
+            };
+            readers.comparison = Some(compare(&outcome.accounts, &consumers, moved));
         }
 
         let mut markers = None;
@@ -361,8 +367,31 @@ impl Run<'_> {
         let begun = Instant::now();
         let mut tick = || self.progress.event(&scanning(&plan, &state, begun));
         let mut outcome = self.eyes.log(&plan, &state, self.stop, &mut tick)?;
-        outcome.accounts.incomplete = outcome.accounts.incomplete.or_else(|| extent.short.clone());
+        let accounts = &mut outcome.accounts;
+        let unproved = || self.unproved(&accounts.partitions);
+        accounts.incomplete = accounts.incomplete.take().or_else(|| extent.short.clone()).or_else(unproved);
         Ok(outcome)
+    }
+
+    /// Where a leader brought nothing though its log goes on, and no compaction explains it.
+    fn unproved(&self, partitions: &[PartitionAccount]) -> Option<String> {
+        let unproved = partitions.iter().filter_map(|account| Some((account, account.unproved()?)));
+        unproved.into_iter().find_map(|(account, offsets)| {
+            let topic = self.manifest.topics.iter().find(|topic| topic.name == account.topic())?;
+            let policy = match self.cleanup_of(topic) {
+                Cleanup::Compacts => return None,
+                Cleanup::Nothing => "the topic is not compacted".to_owned(),
+                Cleanup::Unknown(reason) => format!("whether the topic is compacted is not known: {reason}"),
+            };
+            Some(format!(
+                "the leader of {}-{} brings nothing of offsets {}..{} though its log goes on (tiered storage that does \
+                 not answer?), and {policy}",
+                account.topic(),
+                account.partition(),
+                offsets.start,
+                offsets.end
+            ))
+        })
     }
 
     fn plan<'p>(&'p self, isolation: Isolation, live: bool, targets: &'p [Target]) -> ScanPlan<'p> {
@@ -488,24 +517,25 @@ impl Run<'_> {
         if scans.iter().all(|scan| log_facts(scan).is_none()) {
             return Vec::new();
         }
-        let one = |topic: &TopicStart| {
-            if self.manifest.simulated {
-                return Cleanup::Unknown("simulated brokers have no configs".into());
-            }
-            let resource = ConfigResource::Topic(topic.name.clone());
-            match self.admin.configs(&resource, self.options.request_timeout) {
-                Err(error) => Cleanup::Unknown(error.to_string()),
-                Ok(entries) => {
-                    let policy = entries.into_iter().find(|entry| entry.name == "cleanup.policy");
-                    match policy.and_then(|entry| entry.value) {
-                        None => Cleanup::Unknown("the brokers do not tell it".into()),
-                        Some(policy) if policy.contains("compact") => Cleanup::Compacts,
-                        Some(_) => Cleanup::Nothing,
-                    }
+        self.manifest.topics.iter().map(|topic| self.cleanup_of(topic)).collect()
+    }
+
+    fn cleanup_of(&self, topic: &TopicStart) -> Cleanup {
+        if self.manifest.simulated {
+            return Cleanup::Unknown("simulated brokers have no configs".into());
+        }
+        let resource = ConfigResource::Topic(topic.name.clone());
+        match self.admin.configs(&resource, self.options.request_timeout) {
+            Err(error) => Cleanup::Unknown(error.to_string()),
+            Ok(entries) => {
+                let policy = entries.into_iter().find(|entry| entry.name == "cleanup.policy");
+                match policy.and_then(|entry| entry.value) {
+                    None => Cleanup::Unknown("the brokers do not tell it".into()),
+                    Some(policy) if policy.contains("compact") => Cleanup::Compacts,
+                    Some(_) => Cleanup::Nothing,
                 }
             }
-        };
-        self.manifest.topics.iter().map(one).collect()
+        }
     }
 
     pub(crate) fn seal_report(&self) -> Result<Option<SealReport>, VerifyError> {
@@ -548,6 +578,18 @@ impl Run<'_> {
     }
 }
 
+/// Why readers of these extents may have been shown different offsets, if so.
+///
+/// # Arguments
+/// * `now` - the partitions when all have read: a log's start only rises, so what it was in between is bounded by it.
+fn moved(whole: &Extent, others: &[Extent], now: &[Target]) -> Option<String> {
+    if others.iter().any(|extent| extent.ends != whole.ends) {
+        return Some("the log is not closed, so they read to different offsets".to_owned());
+    }
+    let begins = whole.targets.iter().zip(now).any(|(then, now)| then.start != now.start);
+    begins.then(|| "records were deleted while they read, so they read from different offsets".to_owned())
+}
+
 /// What the log's eye was shown, over all partitions; `None` for the application's eye.
 fn log_facts(accounts: &ScanAccounts) -> Option<LogFacts> {
     let mut all: Option<LogFacts> = None;
@@ -571,5 +613,29 @@ fn scanning<'a>(plan: &ScanPlan<'_>, state: &ScanState, begun: Instant) -> Progr
         records: state.records.load(Ordering::Relaxed),
         offsets: state.ends.get().map(offsets),
         elapsed: begun.elapsed(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extent(start: i64, end: i64) -> Extent {
+        let target = Target { topic: 0, partition: 0, start, log_start: 0 };
+        Extent { targets: vec![target], ends: vec![end], short: None }
+    }
+
+    #[test]
+    fn only_readers_of_the_same_offsets_are_compared() {
+        let whole = extent(5, 50);
+        assert_eq!(moved(&whole, &[], &whole.targets), None);
+        assert_eq!(moved(&whole, &[extent(5, 50)], &whole.targets), None);
+        let why = moved(&whole, &[extent(5, 40)], &whole.targets).unwrap_or_default();
+        assert!(why.starts_with("the log is not closed"), "{why}");
+        // Retention, before the consumer read or while it did.
+        for others in [vec![], vec![extent(9, 50)]] {
+            let why = moved(&whole, &others, &extent(9, 50).targets).unwrap_or_default();
+            assert!(why.starts_with("records were deleted"), "{why}");
+        }
     }
 }

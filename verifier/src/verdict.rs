@@ -10,7 +10,7 @@
 //! | must not | some | broken |
 //! | must not | none | held where something tested it, else held but unprovoked |
 //!
-//! The whole is the worst of its parts. Against librdkafka's mock all is inconclusive: it proves nothing
+//! The whole is the worst of its parts, and inconclusive at best where the ledger is damaged. Against librdkafka's mock all is inconclusive: it proves nothing
 //! about Kafka.
 
 use ackmark_schema::{
@@ -51,7 +51,7 @@ pub struct Judgement {
 
 /// Judges what was found.
 pub fn judge(evidence: Evidence, promise: &Promise, circumstances: &Circumstances) -> Judgement {
-    let Evidence { mut looks } = evidence;
+    let Evidence { mut looks, damage } = evidence;
     let expired = matches!(looks.get(&Class::Expired), Some(Look::Counted(tally)) if tally.count() > 0);
     let findings: Vec<Finding> = Class::ALL
         .into_iter()
@@ -61,12 +61,32 @@ pub fn judge(evidence: Evidence, promise: &Promise, circumstances: &Circumstance
         })
         .collect();
     let verdict = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::NotJudged);
-    let (verdict, reason) = if circumstances.ledger.reserved == 0 {
-        (Verdict::Inconclusive, "nothing was sent, so nothing was tested".into())
-    } else {
-        (verdict, reason(verdict, &findings, circumstances, expired))
+    let (verdict, reason) = match damage {
+        Some(damage) => of_damaged(verdict, &damage, &findings, circumstances, expired),
+        None if circumstances.ledger.reserved == 0 => {
+            (Verdict::Inconclusive, "nothing was sent, so nothing was tested".into())
+        }
+        None => (verdict, reason(verdict, &findings, circumstances, expired)),
     };
     Judgement { findings, verdict, reason }
+}
+
+/// The whole where not all of the ledger could be read: what is known convicts, and nothing acquits.
+fn of_damaged(
+    verdict: Verdict,
+    damage: &str,
+    findings: &[Finding],
+    circumstances: &Circumstances,
+    expired: bool,
+) -> (Verdict, String) {
+    match verdict {
+        Verdict::Broken => {
+            let reason = reason(verdict, findings, circumstances, expired);
+            (verdict, format!("{reason}; there may be more, for {damage}"))
+        }
+        _ if circumstances.simulated => (Verdict::Inconclusive, doubt(findings, circumstances, expired)),
+        _ => (Verdict::Inconclusive, damage.to_owned()),
+    }
 }
 
 fn finding(class: Class, look: Look, promise: &Promise, circumstances: &Circumstances, expired: bool) -> Finding {
@@ -139,7 +159,7 @@ fn reason(verdict: Verdict, findings: &[Finding], circumstances: &Circumstances,
                 "{}; nothing tested them: no message sent again, error answer, timeout, disconnect or leader change",
                 kept()
             ),
-            None => format!("{}; what tested them is unknown: the load left no report", kept()),
+            None => format!("{}; what tested them is unknown: a load that was killed leaves no report", kept()),
         },
         Verdict::Held => format!("{} under {}", kept(), circumstances.provocations.map_or(String::new(), told)),
         Verdict::NotJudged => "the promise makes no claim that this run could test".into(),

@@ -1,11 +1,12 @@
 //! One verification: load folder and brokers in, verify report out. It writes nothing to the cluster.
 //!
 //! ```text
-//! manifest ─► cluster and topics are the load's ─► [live scan until the seal] ─► full scans ─► ledger
+//! manifest ─► cluster and topics are the load's ─► ledger ─► [live scan until the seal] ─► full scans
 //!    ─► evidence ─► verdict ─► verify.json (and end-to-end.hlog of a live scan)
 //! ```
 //!
-//! Who reads, and when, is told in [`crate::scans`].
+//! Who reads, and when, is told in [`crate::scans`]. Of a load that is followed the ledger is read at the end; one that
+//! is resumed meanwhile is not judged.
 //!
 //! Until the cluster and the run's topics have been found, trouble is an error: nothing was verified. From then on it
 //! leaves a scan incomplete and the verdict open, with what was read until then in the report.
@@ -22,7 +23,7 @@ use std::{
 };
 
 use ackmark_client::{AdminClient, ClientProperties, LogSink};
-use ackmark_ledger::{LedgerError, LedgerReader, ReservedMarks, refuse_writers};
+use ackmark_ledger::{LedgerError, LedgerReader, OnDamage, ReservedMarks, refuse_writers};
 use ackmark_schema::{
     anomaly::Class,
     latency::LatencySummary,
@@ -34,7 +35,7 @@ use ackmark_schema::{
         load::{LOAD_FILE, LoadReport, Provocations},
         of_incarnation,
         seal::{SealReport, SealState},
-        verify::{Isolation, ReaderChoice, ReaderComparison, VERIFY_FILE, Verdict, VerifyReport},
+        verify::{Isolation, LedgerCounts, ReaderChoice, ReaderComparison, VERIFY_FILE, Verdict, VerifyReport},
     },
     text::{self, TextError},
     version::SchemaId,
@@ -67,6 +68,8 @@ pub struct VerifyOptions {
     pub isolation: Option<Isolation>,
     /// Who reads the log at rest.
     pub reader: ReaderChoice,
+    /// What to do with a ledger that is damaged; a load that is followed is refused with one.
+    pub damaged_ledger: OnDamage,
     /// Longest wait for a load to begin, when following.
     pub begin_timeout: Duration,
     /// Longest wait for an answer of the brokers.
@@ -85,6 +88,7 @@ impl VerifyOptions {
             follow: false,
             isolation: None,
             reader: ReaderChoice::Auto,
+            damaged_ledger: OnDamage::Refuse,
             begin_timeout: Duration::from_mins(2),
             request_timeout: Duration::from_secs(30),
             limits: Limits {
@@ -126,21 +130,36 @@ pub fn verify_by(
     if options.isolation.is_some() && matches!(options.reader, ReaderChoice::Log | ReaderChoice::Both) {
         return Err(VerifyError::Level);
     }
+    if options.follow && options.damaged_ledger == OnDamage::Salvage {
+        return Err(VerifyError::SalvageFollowed);
+    }
     let manifest = manifest(folder, options, progress, stop)?;
     // What is sent while the log is read would be missed or, behind the scan's end, look lost.
-    if !options.follow {
-        refuse_writers(folder, &manifest)?;
-    }
+    let _unwritten = (!options.follow).then(|| refuse_writers(folder, &manifest)).transpose()?;
     let admin = AdminClient::new(&options.connection, LogSink::discard())?;
     check_cluster(&admin, &manifest, options.request_timeout)?;
-    let marks = Arc::new(marks(folder, &manifest, options, stop)?);
+    // At rest it is refused before the log is read.
+    let at_rest = (!options.follow).then(|| LedgerReader::open_with(folder, &manifest, options.damaged_ledger));
+    let at_rest = at_rest.transpose()?;
+    for damage in at_rest.iter().flat_map(LedgerReader::damages) {
+        progress.event(&ProgressEvent::Note(&format!("the ledger is damaged: {damage}")));
+    }
+    let marks = match &at_rest {
+        Some(ledger) => ledger.into(),
+        None => marks(folder, &manifest, options, stop)?,
+    };
+    let marks = Arc::new(marks);
     let run = Run { eyes, folder, options, progress, stop, manifest: &manifest, marks, admin };
     // A seal that comes while the log is read does not close what was read before it.
     let found = run.seal_report()?;
     let Scans { accounts, markers, mut told, latency, readers } = run.scans()?;
     let cleanup = run.cleanup(&accounts);
 
-    let ledger = LedgerReader::open(folder, &manifest)?;
+    let ledger = at_rest.map_or_else(|| LedgerReader::open(folder, &manifest), Ok);
+    if options.follow {
+        check_incarnations(folder, &manifest)?;
+    }
+    let ledger = ledger?;
     let seal = if options.follow { run.seal_report()? } else { found };
     let loads = load_reports(folder, &manifest)?;
     let load = loads.last().and_then(Option::as_ref);
@@ -152,11 +171,11 @@ pub fn verify_by(
         markers: markers.as_ref(),
         cleanup: &cleanup,
         read_twice: readers.comparison.as_ref().is_some_and(agree),
-        acknowledged: counts.acknowledged > 0 && manifest.promise.basis.acks != Acks::None,
+        acknowledged: (counts.acknowledged > 0 || !ledger.is_all_known()) && manifest.promise.basis.acks != Acks::None,
         unfenced: unfenced(&manifest, seal.as_ref()),
     });
     let circumstances = Circumstances {
-        seal: closed_for(seal.as_ref(), counts.reserved),
+        seal: closed_for(seal.as_ref(), &manifest, &ledger, &counts),
         simulated: manifest.simulated,
         provocations: provocations(&loads),
         ledger: counts,
@@ -169,7 +188,7 @@ pub fn verify_by(
     }
     let servers = options.connection.value("bootstrap.servers").unwrap_or(&manifest.bootstrap_servers);
     for example in judgement.findings.iter_mut().flat_map(|finding| &mut finding.examples) {
-        example.command = example.command_on(servers);
+        example.command = example.command_on(servers, manifest.run);
     }
     if let Some(latency) = latency {
         let summary = latency_of(folder, &latency, load)?;
@@ -183,6 +202,7 @@ pub fn verify_by(
         seal: circumstances.seal,
         simulated: manifest.simulated,
         ledger: counts,
+        ledger_damage: ledger.damages().to_vec(),
         readers,
         scans: told,
         findings: judgement.findings,
@@ -253,7 +273,17 @@ fn check_streams(manifest: &Manifest) -> Result<(), String> {
     Ok(())
 }
 
-/// The reserved marks; when following, the load may be just about to make its ledgers.
+/// Whether the load that was followed is still that of the manifest: a new life writes itself there before it sends.
+fn check_incarnations(folder: &Path, manifest: &Manifest) -> Result<(), VerifyError> {
+    let now: Manifest = read_optional(folder, MANIFEST_FILE)?
+        .ok_or_else(|| VerifyError::NoManifest { folder: folder.into(), waited: false })?;
+    let lives = |manifest: &Manifest| {
+        manifest.producers.iter().map(|producer| producer.incarnations.clone()).collect::<Vec<_>>()
+    };
+    if lives(&now) == lives(manifest) { Ok(()) } else { Err(VerifyError::Resumed) }
+}
+
+/// The reserved marks of a load that is followed: it may be just about to make its ledgers.
 fn marks(
     folder: &Path,
     manifest: &Manifest,
@@ -265,7 +295,7 @@ fn marks(
         match ReservedMarks::open(folder, manifest) {
             Ok(marks) => return Ok(marks),
             Err(error @ LedgerError::Foreign { .. }) => return Err(error.into()),
-            Err(error) if !options.follow || begun.elapsed() > options.begin_timeout => return Err(error.into()),
+            Err(error) if begun.elapsed() > options.begin_timeout => return Err(error.into()),
             Err(_) if stop.load(Ordering::Relaxed) => return Err(VerifyError::Interrupted),
             Err(_) => std::thread::sleep(LOOK_INTERVAL),
         }
@@ -330,12 +360,27 @@ pub(crate) fn seal_state(seal: Option<&SealReport>) -> SealState {
 }
 
 /// The seal's state, as far as it closes the log for all that was sent.
-fn closed_for(seal: Option<&SealReport>, reserved: u64) -> SealState {
+fn closed_for(
+    seal: Option<&SealReport>,
+    manifest: &Manifest,
+    ledger: &LedgerReader,
+    counts: &LedgerCounts,
+) -> SealState {
+    // An incarnation is sealed when it has ended, so one alone sent nothing behind its seal.
+    let several_lives = manifest.producers.iter().any(|producer| producer.incarnations.len() > 1);
+    let again = seal.and_then(|seal| seal.messages_resent);
     match seal.and_then(|seal| seal.messages_reserved) {
-        Some(sealed) if sealed != reserved => SealState::Unsealed {
+        Some(sealed) if sealed != counts.reserved && ledger.is_bounded() => SealState::Unsealed {
             reason: format!(
-                "messages were sent after the seal ({sealed} were known then, {reserved} are now): run `ackmark seal` again"
+                "messages were sent after the seal ({sealed} were known then, {} are now): run `ackmark seal` again",
+                counts.reserved
             ),
+        },
+        Some(_) if again.is_some_and(|again| again != counts.resent) && ledger.is_bounded() => {
+            SealState::Unsealed { reason: "messages were sent again after the seal: run `ackmark seal` again".into() }
+        }
+        Some(_) if !ledger.is_bounded() && several_lives => SealState::Unsealed {
+            reason: "whether messages were sent after the seal is not known: the ledger is damaged".into(),
         },
         _ => seal_state(seal),
     }

@@ -8,11 +8,8 @@
 mod support;
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    alloc::System,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -23,36 +20,22 @@ use ackmark_ledger::{ReservedMarks, State};
 use ackmark_schema::{properties::Origin, report::verify::Isolation};
 use ackmark_verifier::{
     accounting::{Eye, PartitionAccount},
+    log_reader::LogVisitor,
     observation::{Observation, Record},
     reader::{Limits, ScanPlan, ScanState, Target, scan},
 };
-use support::{TOPIC, World, header, value};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's contract is the system allocator's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use ackmark_wire::{batch::Batches, codec::Decompressor, scan::Visitor as _};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use support::{TOPIC, World, bytes, header, plain, value};
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn allocations<T>(work: impl FnOnce() -> T) -> (u64, T) {
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let region = Region::new(ALLOCATOR);
     let done = work();
-    (ALLOCATIONS.load(Ordering::Relaxed) - before, done)
+    let made = region.change();
+    ((made.allocations + made.reallocations) as u64, done)
 }
 
 struct Nothing;
@@ -100,6 +83,29 @@ fn accounting(values: &[Vec<u8>], world: &World) {
     assert!(count <= reordered + 100, "{count} allocations for {reordered} gaps of {} messages", values.len());
 }
 
+/// What the log reader does with the bytes that a broker answers with.
+fn judging(values: &[Vec<u8>], world: &World) {
+    let values: Vec<_> = values.iter().cloned().map(Some).collect();
+    let batches = (0..).zip(values.chunks(1_000));
+    let log: Vec<u8> = batches.flat_map(|(n, slice)| bytes::batch(&plain(), 1_000 * n, slice)).collect();
+    let end = values.len() as i64;
+    let marks = Arc::new(ReservedMarks::open(world.folder.path(), &world.manifest).unwrap());
+    let target = Target { topic: 0, partition: 0, start: 0, log_start: 0 };
+    let mut visitor = LogVisitor::new(&world.manifest, &target, &marks, end);
+    let mut decompressor = Decompressor::new();
+    // The first batch tells where the messages of its streams come from, which is kept.
+    let mut batches = Batches::fetched_at(&log, 0);
+    visitor.batch(&batches.next().unwrap().unwrap(), &mut decompressor).unwrap();
+    let (count, ()) = allocations(|| {
+        for batch in batches {
+            visitor.batch(&batch.unwrap(), &mut decompressor).unwrap();
+        }
+        visitor.end(end);
+    });
+    assert_eq!(visitor.into_parts().0.totals().messages, values.len() as u64);
+    assert_eq!(count, 0, "in order");
+}
+
 /// Allocations of a scan by librdkafka's consumer of so many messages.
 fn reading(values: &[Vec<u8>], world: &World) -> u64 {
     let mock = MockCluster::start(1).unwrap();
@@ -145,6 +151,7 @@ fn nothing_is_allocated_per_message() {
     }
     let many = values(EACH);
     accounting(&many, &world);
+    judging(&many, &world);
     let (few, all) = (reading(&many[..1_000], &world), reading(&many, &world));
     // Batches of up to 10,000 records, looks at the clock: not messages.
     assert!(all < few + EACH / 50, "{few} allocations to read 1,000 messages, {all} for {}", many.len());

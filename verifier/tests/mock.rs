@@ -7,6 +7,7 @@ mod support;
 
 use std::{
     fs,
+    path::Path,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -17,7 +18,7 @@ use std::{
 use ackmark_client::{
     ClientProperties, DeliveryBatch, ErrorCode, EventSink, LogSink, MessageBatch, MockCluster, RawProducer,
 };
-use ackmark_ledger::{LedgerError, LedgerReader, State};
+use ackmark_ledger::{Ended, Identity, LedgerError, LedgerReader, OnDamage, Resend, State, StreamStart, create};
 use ackmark_schema::{
     anomaly::Class,
     manifest::{MANIFEST_FILE, Manifest},
@@ -32,12 +33,13 @@ use ackmark_schema::{
 };
 use ackmark_verifier::{
     Eyes, Progress, ProgressEvent, VerifyError, VerifyOptions,
-    log_reader::LogReaderError,
+    evidence::ScanAccounts,
+    log_reader::{LogReaderError, LogVisitor},
     observation::{Observation, Record},
     reader::{self, ScanOutcome, ScanPlan, ScanState},
     verify, verify_by,
 };
-use ackmark_wire::config::ConfigError;
+use ackmark_wire::{config::ConfigError, scan::Visitor as _};
 use support::{RUN, TOPIC, World, counted, header, message, value};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -132,6 +134,7 @@ fn seal(cluster: &Cluster, world: &World, ends: &[i64], run: u32) {
         fenced: Vec::new(),
         quiet_s: None,
         messages_reserved: Some(ledger.counts().reserved),
+        messages_resent: Some(ledger.counts().resent),
         partitions: (0..).zip(ends).map(partition).collect(),
     };
     let path = world.folder.path().join(SEAL_FILE);
@@ -299,6 +302,34 @@ fn a_load_is_followed_from_before_its_start_to_its_seal() {
     assert!(hlog.contains("Tag=end-to-end,0.000,1.000,"), "{hlog}");
 }
 
+/// Goes on with the load once its log is read at rest.
+struct Resumes<'w>(&'w World);
+
+impl Progress for Resumes<'_> {
+    fn event(&self, event: &ProgressEvent<'_>) {
+        if matches!(event, ProgressEvent::Scanning { live: false, .. }) {
+            let mut manifest = self.0.manifest.clone();
+            manifest.producers[0].incarnations.push(1);
+            write_manifest(self.0, &manifest);
+        }
+    }
+}
+
+#[test]
+fn a_load_that_is_resumed_while_it_is_followed_is_not_judged() {
+    let (cluster, world) = (Cluster::start(), world());
+    let mut options = cluster.options();
+    options.follow = true;
+    options.limits.idle = Duration::from_millis(600);
+    // What its new life sends was never reserved by what was read when it was begun to be followed.
+    cluster.write(0, &messages(0, 0..N + 10));
+    let verified = verify(world.folder.path(), &options, &Resumes(&world), &AtomicBool::new(false));
+    let error = verified.unwrap_err();
+    assert!(matches!(error, VerifyError::Resumed), "{error}");
+    assert!(error.to_string().contains("resumed while it was followed"), "{error}");
+    assert!(!world.folder.path().join(VERIFY_FILE).exists());
+}
+
 #[test]
 fn a_load_that_dies_without_a_seal_is_read_again_and_left_open() {
     let (cluster, world) = (Cluster::start(), world());
@@ -322,6 +353,77 @@ fn an_interrupted_scan_is_no_pass() {
     assert!(reason.ends_with("interrupted"), "{reason}");
 }
 
+#[test]
+fn a_damaged_ledger_is_refused_before_anything_is_read_or_judged_by_what_is_sound() {
+    let (cluster, mut world) = (Cluster::start(), world());
+    cluster.write(0, &messages(0, 0..N));
+    cluster.write(1, &messages(1, 0..N - 7));
+    cluster.write(2, &messages(2, 0..N - 5));
+    seal(&cluster, &world, &[N as i64, N as i64 - 7, N as i64 - 5], RUN);
+    // Of the third stream the page.
+    world.damage("p0-i0.ledger", 4096 + 2 * 16);
+    let error = run(&cluster, &world).unwrap_err();
+    assert!(matches!(error, VerifyError::Ledger(LedgerError::Corrupt { offset: 4128, .. })), "{error}");
+    assert!(!world.folder.path().join(VERIFY_FILE).exists());
+
+    let salvage = VerifyOptions { damaged_ledger: OnDamage::Salvage, ..cluster.options() };
+    let verify_with = |options: &VerifyOptions| verify(world.folder.path(), options, &(), &AtomicBool::new(false));
+    let report = verify_with(&salvage).unwrap();
+    assert_eq!((report.verdict, found(&report)), (Verdict::Broken, vec![(Class::Lost, 7)]), "{}", report.reason);
+    let [damage] = report.ledger_damage.as_slice() else { panic!("{:?}", report.ledger_damage) };
+    assert_eq!((damage.offset, damage.messages_unknown), (4128, Some(N)));
+    assert_eq!((report.ledger.acknowledged, report.ledger.indeterminate), (2 * N, N));
+    let text = fs::read_to_string(world.folder.path().join(VERIFY_FILE)).unwrap();
+    assert_eq!(text::from_json::<VerifyReport>(VERIFY_FILE, &text).unwrap().ledger_damage, report.ledger_damage);
+
+    let followed = VerifyOptions { follow: true, ..salvage };
+    assert!(matches!(verify_with(&followed), Err(VerifyError::SalvageFollowed)));
+}
+
+/// An incarnation that sent nothing behind its seal is sealed, also where it is not known how much it sent; of several
+/// it is not known which the seal was for.
+#[test]
+fn a_lost_mark_does_not_open_a_sealed_log() {
+    let (cluster, mut world) = (Cluster::start(), world());
+    (0..PARTITIONS).for_each(|partition| cluster.write(partition, &messages(partition, 1..N)));
+    seal(&cluster, &world, &[N as i64 - 1; 3], RUN);
+    world.damage("p0-i0.ledger", 64 + 16);
+    let salvage = VerifyOptions { damaged_ledger: OnDamage::Salvage, ..cluster.options() };
+    let judge = || verify(world.folder.path(), &salvage, &(), &AtomicBool::new(false)).unwrap();
+    let report = judge();
+    assert_eq!((&report.seal, report.verdict), (&SealState::Sealed, Verdict::Broken), "{}", report.reason);
+    assert_eq!(found(&report), [(Class::Lost, 3)]);
+
+    let mut manifest = world.manifest.clone();
+    manifest.producers[0].incarnations = vec![0, 1];
+    let second = Identity { run: RUN, producer: 0, incarnation: 1 };
+    let starts = [0, 1, 2].map(|stream| StreamStart { stream, first_sequence: N });
+    create(world.folder.path(), second, &starts, &[]).unwrap();
+    write_manifest(&world, &manifest);
+    let report = judge();
+    assert!(matches!(&report.seal, SealState::Unsealed { reason } if reason.contains("damaged")), "{:?}", report.seal);
+    assert_eq!((report.verdict, found(&report)), (Verdict::Inconclusive, vec![(Class::Lost, 3)]));
+}
+
+#[test]
+fn a_seal_closes_no_log_for_what_was_sent_again_after_it() {
+    let (cluster, world) = (Cluster::start(), world());
+    (0..PARTITIONS).for_each(|stream| cluster.write(stream, &messages(stream, 0..N)));
+    seal(&cluster, &world, &[N as i64; 3], RUN);
+    let second = Identity { run: RUN, producer: 0, incarnation: 1 };
+    let starts: Vec<StreamStart> = (0..PARTITIONS).map(|stream| StreamStart { stream, first_sequence: N }).collect();
+    let again = Resend { slot: 0, sequences: 5..9, attempt: 1 };
+    let (mut send, delivery) = create(world.folder.path(), second, &starts, &[again]).unwrap();
+    send.resend(0, 4).unwrap();
+    drop((send, delivery));
+    let mut manifest = world.manifest.clone();
+    manifest.producers[0].incarnations.push(1);
+    write_manifest(&world, &manifest);
+    let report = run(&cluster, &world).unwrap();
+    assert_eq!((report.ledger.resent, report.verdict), (4, Verdict::Inconclusive), "{}", report.reason);
+    assert!(report.reason.contains("messages were sent again after the seal"), "{}", report.reason);
+}
+
 /// A cluster that only librdkafka can read.
 struct NotSpoken;
 
@@ -336,6 +438,38 @@ impl Eyes for NotSpoken {
         let (property, value) = ("sasl.mechanism".to_owned(), "GSSAPI".to_owned());
         Err(ConfigError::Unsupported { property, value }.into())
     }
+}
+
+/// Somebody tries to go on with the load while its log is read.
+struct GoneOnWith<'a> {
+    folder: &'a Path,
+    manifest: &'a Manifest,
+    refused: AtomicBool,
+}
+
+impl Eyes for GoneOnWith<'_> {
+    fn log(
+        &self,
+        plan: &ScanPlan<'_>,
+        state: &ScanState,
+        stop: &AtomicBool,
+        tick: &mut dyn FnMut(),
+    ) -> Result<ScanOutcome, LogReaderError> {
+        let taken = Ended::take(self.folder, self.manifest);
+        self.refused.store(matches!(taken, Err(LedgerError::BeingRead { .. })), Ordering::Relaxed);
+        NotSpoken.log(plan, state, stop, tick)
+    }
+}
+
+#[test]
+fn nobody_goes_on_with_a_load_while_its_log_is_judged() {
+    let (cluster, world) = (Cluster::start(), world());
+    seal(&cluster, &world, &[0; 3], RUN);
+    let (folder, manifest) = (world.folder.path(), &world.manifest);
+    let eyes = GoneOnWith { folder, manifest, refused: AtomicBool::new(false) };
+    verify_by(&eyes, folder, &cluster.options(), &(), &AtomicBool::new(false)).unwrap();
+    assert!(eyes.refused.load(Ordering::Relaxed));
+    drop(Ended::take(folder, manifest).unwrap());
 }
 
 #[test]
@@ -385,7 +519,7 @@ fn every_choice_of_readers_counts_the_same() {
             );
         }
         let lost = report.findings.iter().find(|finding| finding.class == Class::Lost).unwrap();
-        let shown = format!("ackmark log t --partition 1 --stream 1 --sequence {}..{N} -b ", N - 7);
+        let shown = format!("ackmark log t --partition 1 --run {RUN} --stream 1 --sequence {}..{N} -b ", N - 7);
         assert!(lost.examples[0].command.starts_with(&shown), "{}", lost.examples[0].command);
     }
 }
@@ -441,6 +575,44 @@ fn where_two_readers_differ_nothing_is_judged() {
     assert_eq!(written.verdict, Verdict::Inconclusive);
     assert_eq!(written.reason, format!("the two readers differ: {difference}"));
     assert_eq!(written.readers.comparison.unwrap().difference.as_ref(), Some(difference));
+}
+
+/// A leader that brings nothing of its last messages, as one whose tiered storage does not answer.
+struct Tiered;
+
+impl Eyes for Tiered {
+    fn log(
+        &self,
+        plan: &ScanPlan<'_>,
+        state: &ScanState,
+        _stop: &AtomicBool,
+        _tick: &mut dyn FnMut(),
+    ) -> Result<ScanOutcome, LogReaderError> {
+        let ends = state.ends.get().unwrap();
+        let partitions = plan.targets.iter().zip(ends).map(|(target, end)| {
+            let mut visitor = LogVisitor::new(plan.manifest, target, plan.marks, *end);
+            visitor.nothing(target.start, *end);
+            visitor.end(*end);
+            visitor.into_parts().0
+        });
+        let (isolation, partitions) = (Isolation::ReadUncommitted, partitions.collect());
+        let accounts = ScanAccounts { isolation, incomplete: None, partitions, sightings: None };
+        Ok(ScanOutcome { accounts, latency: None, duration: Duration::ZERO })
+    }
+}
+
+#[test]
+fn what_a_leader_does_not_bring_is_not_lost() {
+    let (cluster, world) = (Cluster::start(), world());
+    for partition in 0..PARTITIONS {
+        cluster.write(partition, &messages(partition, 0..N));
+    }
+    seal(&cluster, &world, &[N as i64; 3], RUN);
+    let report = verify_by(&Tiered, world.folder.path(), &cluster.options(), &(), &AtomicBool::new(false)).unwrap();
+    assert_eq!((report.verdict, found(&report)), (Verdict::Inconclusive, vec![]));
+    let why = report.scans[0].incomplete_reason.clone().unwrap();
+    assert!(why.starts_with("the leader of t-0 brings nothing of offsets 0..3001 though its log goes on"), "{why}");
+    assert!(why.contains("whether the topic is compacted is not known"), "the mock tells no configs: {why}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ackmark_ledger::State;
 use ackmark_schema::{anomaly::Class, record::Header, report::verify::Isolation};
+use ackmark_verifier::evidence::{Evidence, Look};
 use proptest::{prelude::*, sample::Index};
 use support::{RUN, World, corrupt, count, header, value};
 
@@ -178,6 +179,35 @@ fn bytes(logs: &[Vec<Item>]) -> Vec<Vec<Option<Vec<u8>>>> {
     logs.iter().map(|log| log.iter().map(|item| item.bytes()).collect()).collect()
 }
 
+/// The classes that the ledger has a say in.
+const LEDGER_CLASSES: [Class; 7] = [
+    Class::Lost,
+    Class::AbsentWhenClosed,
+    Class::FailedVisible,
+    Class::AbortedVisible,
+    Class::TornTransaction,
+    Class::CommittedInvisible,
+    Class::Phantom,
+];
+
+/// Bytes of a states file that say something and can be damaged: all of its header but magic and version, and some
+/// entries of the page directory.
+fn checked_bytes(streams: usize) -> Vec<usize> {
+    (12..36).chain(40..48).chain(64..64 + 32 * streams).chain(4096..4096 + 16 * 6).collect()
+}
+
+/// By a damaged ledger nothing is counted that is not there by the whole one, and nothing is said not to be there that
+/// is; what was there may be less.
+fn claims_no_more(salvaged: &Evidence, whole: &Evidence) -> Result<(), TestCaseError> {
+    for class in LEDGER_CLASSES {
+        if let (Look::Counted(found), Look::Counted(there)) = (&salvaged.looks[&class], &whole.looks[&class]) {
+            let (found, there) = (found.count(), there.count());
+            prop_assert!(found <= there && (found > 0 || there == 0), "{:?}: {} of {}", class, found, there);
+        }
+    }
+    Ok(())
+}
+
 const RECORD_CLASSES: [Class; 5] =
     [Class::DuplicateRetry, Class::DuplicateResend, Class::Reordered, Class::Phantom, Class::Corrupt];
 
@@ -188,6 +218,7 @@ proptest! {
     fn intervals_say_what_sets_say(
         states in proptest::collection::vec(proptest::collection::vec(state(), 0..25), STREAMS),
         mutations in proptest::collection::vec((0..PARTITIONS as usize, mutation()), 0..25),
+        damage in (0..PRODUCERS, any::<Index>()),
     ) {
         let mut world = World::new(PRODUCERS, PARTITIONS, false);
         for (stream, states) in states.iter().enumerate() {
@@ -224,6 +255,11 @@ proptest! {
         let distinct: u64 = scans[0].partitions.iter().flat_map(|p| p.streams().map(|(_, s)| s.distinct())).sum();
         prop_assert_eq!(distinct, naive.seen.len() as u64);
         prop_assert_eq!(scans[0].partitions.iter().map(|p| p.totals().strangers).sum::<u64>(), naive.strangers);
+
+        let (producer, place) = damage;
+        world.damage(&format!("p{producer}-i0.ledger"), *place.get(&checked_bytes(PARTITIONS as usize)));
+        let salvaged = world.weigh(&[world.scan(Isolation::ReadUncommitted, &bytes(&logs))]);
+        claims_no_more(&salvaged, &evidence)?;
     }
 
     /// Transactions of one producer over two partitions; what each isolation level shows is random.
@@ -233,6 +269,7 @@ proptest! {
         states in proptest::collection::vec(state(), 60),
         stored in proptest::collection::vec(proptest::bool::weighted(0.85), 60),
         shown in proptest::collection::vec(proptest::bool::weighted(0.8), 60),
+        damages in proptest::collection::vec((any::<bool>(), any::<Index>()), 1..3),
     ) {
         let mut world = World::new(1, 2, true);
         let mut messages: Vec<Message> = Vec::new();
@@ -265,11 +302,11 @@ proptest! {
         let logs = |set: &BTreeSet<(u32, u64)>| [0u32, 1].map(|slot| {
             (0..reserved[slot as usize]).filter(|sequence| set.contains(&(slot, *sequence))).map(|sequence| support::message(slot, sequence, 0)).collect::<Vec<_>>()
         });
-        let scans = [
+        let weigh = |world: &World| world.weigh(&[
             world.scan(Isolation::ReadUncommitted, &logs(&is_stored)),
             world.scan(Isolation::ReadCommitted, &logs(&is_shown)),
-        ];
-        let evidence = world.weigh(&scans);
+        ]);
+        let evidence = weigh(&world);
 
         // Endings: 0 dead before the commit was asked for, 1 not answered, 2 committed, 3 aborted.
         let ending = |message: &Message| transactions[message.3].1;
@@ -293,6 +330,17 @@ proptest! {
             visible > 0 && visible < members.len()
         });
         prop_assert_eq!(count(&evidence, Class::TornTransaction), torn.count() as u64);
+
+        for (of_states, place) in damages {
+            if of_states {
+                world.damage("p0-i0.ledger", *place.get(&checked_bytes(2)));
+            } else {
+                let length = std::fs::metadata(world.folder.path().join("p0-i0.txnlog")).unwrap().len() as usize;
+                let checked: Vec<_> = (0..length).filter(|at| !(4..12).contains(at)).collect();
+                world.damage("p0-i0.txnlog", *place.get(&checked));
+            }
+            claims_no_more(&weigh(&world), &evidence)?;
+        }
     }
 
     #[test]

@@ -302,6 +302,48 @@ fn a_consumer_is_held_against_the_markers() {
     assert_eq!(found(Ending::Abort, 3..10), [(Class::TornTransaction, 1), (Class::CommittedInvisible, 3)]);
 }
 
+#[test]
+fn a_log_start_that_moves_between_two_scans_contradicts_nobody() {
+    let world = transactions(&[Some(Ending::Commit), None]);
+    let open = |evidence: &Evidence| {
+        [Class::AbortedVisible, Class::TornTransaction, Class::CommittedInvisible]
+            .iter()
+            .all(|class| matches!(evidence.looks[class], Look::Unfinished(_)))
+    };
+    let log = |ending| {
+        vec![
+            of_transaction(0..10),
+            Entry::Marker(ID, Ending::Commit),
+            of_transaction(10..20),
+            Entry::Marker(ID, ending),
+        ]
+    };
+    let weighed = |[mut scan, markers]: [ScanAccounts; 2], shown: std::ops::Range<u64>| {
+        let mut consumer = world.scan(Isolation::ReadCommitted, &[messages(shown, 0, 0)]);
+        for scan in [&mut scan, &mut consumer] {
+            scan.partitions[0].observe(&Observation::LogStart(8), &mut ());
+        }
+        world.weigh_with(&[scan, consumer], Some(&markers), &[Cleanup::Nothing])
+    };
+    // The log reader comes first, and retention before the consumer.
+    let evidence = weighed(by_markers(&world, log(Ending::Commit)), 8..20);
+    assert_eq!(counts(&evidence), []);
+    assert!(open(&evidence), "{:?}", evidence.looks);
+    // A consumer has followed the load, and retention came before the log reader.
+    let later = vec![Entry::Nothing(8), of_transaction(8..10), Entry::Marker(ID, Ending::Commit)];
+    let later = [later, log(Ending::Commit).split_off(2)].concat();
+    let evidence = weighed(by_markers(&world, later), 0..20);
+    assert_eq!(counts(&evidence), [(Class::Expired, 8)]);
+    assert!(open(&evidence), "{:?}", evidence.looks);
+    // What one scan alone shows still convicts.
+    let aborted = transactions(&[Some(Ending::Abort)]);
+    let [mut scan, markers] = by_markers(&aborted, vec![of_transaction(0..10), Entry::Marker(ID, Ending::Abort)]);
+    scan.partitions[0].observe(&Observation::LogStart(8), &mut ());
+    let consumer = aborted.scan(Isolation::ReadCommitted, &[messages(0..10, 0, 0)]);
+    let evidence = aborted.weigh_with(&[scan, consumer], Some(&markers), &[Cleanup::Nothing]);
+    assert_eq!(counts(&evidence), [(Class::AbortedVisible, 10)]);
+}
+
 /// What happens to one of three producers' transactions in a partition.
 #[derive(Debug, Clone)]
 enum Step {

@@ -111,3 +111,17 @@ fn each_transaction_has_its_own_copies() {
     let without_last = (0..3).map(first).chain(one_short()).collect();
     assert_eq!(transactional(&world, without_last, one_short()), [(Class::Lost, 1), (Class::TornTransaction, 1)]);
 }
+
+#[test]
+fn what_an_ended_incarnation_sent_late_is_a_zombies_and_no_reorder() {
+    let mut world = World::new(1, 1, false);
+    world.send(0, 0, &[State::Indeterminate; 3]);
+    drop(second_life(&mut world, 3, &[]));
+    let of = |incarnation, sequence| Some(value(&Header { incarnation, ..header(0, sequence, 0) }));
+    let late = |last| vec![of(0, 0), of(1, 2), last];
+    let tallies = |log| world.scan(Isolation::ReadUncommitted, &[log]).tallies();
+    let of_old = tallies(late(of(0, 1)));
+    assert_eq!((of_old.zombie.count(), of_old.reordered.count()), (1, 0));
+    let of_new = tallies(late(of(1, 1)));
+    assert_eq!((of_new.zombie.count(), of_new.reordered.count()), (0, 1));
+}

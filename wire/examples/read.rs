@@ -54,6 +54,10 @@ impl Visitor for Count {
         self.next = end;
     }
 
+    fn nothing(&mut self, _from: i64, end: i64) {
+        self.next = end;
+    }
+
     fn end(&mut self, _offset: i64) {}
 }
 
@@ -82,8 +86,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stop = AtomicBool::new(false);
     let patience = Patience::new(&stop, Duration::from_secs(10));
     let mut directory = Directory::new(&config);
-    let starts = directory.offsets(&topic, OffsetSpec::Earliest, &patience)?;
-    let ends = directory.offsets(&topic, OffsetSpec::Latest, &patience)?;
+    let partitions = directory.partitions(&topic, &patience)?;
+    let starts = directory.offsets(&topic, &partitions, OffsetSpec::Earliest, &patience)?;
+    let ends = directory.offsets(&topic, &partitions, OffsetSpec::Latest, &patience)?;
     let targets = starts.iter().map(|(&partition, &start)| {
         let target = Target { topic: topic.clone(), partition, start, end: ends[&partition] };
         (target, Count { next: start, ..Count::default() })

@@ -14,8 +14,9 @@
 //! | 23..27 | last offset delta | | 61.. | records |
 //!
 //! [`Batches`] walks bytes as a Fetch hands them over. Base offset, length and leader epoch are not covered by the
-//! checksum (the broker sets them); so offsets must rise from batch to batch, and a batch whose checksum is wrong has
-//! no length that can be trusted: [`Batches::resume`] goes on behind it only where a sound batch proves the length.
+//! checksum (the broker sets them); so offsets must rise from batch to batch (where one leaves a hole, the next one in
+//! the bytes must lie behind it), and a batch whose checksum is wrong has no length that can be trusted:
+//! [`Batches::resume`] goes on behind it only where a sound batch proves the length.
 //!
 //! Limits: the older formats (v0, v1) are refused with an error that says so.
 
@@ -103,10 +104,10 @@ pub enum BatchError {
         /// The contradiction.
         what: &'static str,
     },
-    /// Offsets go back.
+    /// Offsets go back, from the batch before or to the one behind.
     #[error(
-        "the batch at offset {offset} stands where offsets from {expected} on belong: its base offset, which no \
-         checksum covers, is damaged, or the log repeats itself"
+        "the batch at offset {offset} stands where offsets from {expected} on belong: its base offset or that of the \
+         next one, which no checksum covers, is damaged, or the log repeats itself"
     )]
     Order {
         /// What its header says.
@@ -571,10 +572,22 @@ impl<'a> Batches<'a> {
         } else {
             batch.header.base_offset >= self.next_offset
         };
-        if rises {
+        if rises && (batch.header.base_offset <= self.next_offset || self.fits_what_follows(batch)) {
             return Ok(());
         }
         Err(BatchError::Order { offset: batch.header.base_offset, expected: self.next_offset })
+    }
+
+    /// Whether a batch that leaves a hole in front of it may stand there: a base offset that is damaged upwards looks
+    /// like one behind records that compaction has removed, but then what follows lies below it. Where two batches
+    /// contradict each other, both are taken for unreadable.
+    #[cold]
+    fn fits_what_follows(&self, batch: &Batch<'a>) -> bool {
+        match BatchHeader::parse(&self.bytes[batch.position + batch.bytes.len()..]) {
+            Ok(Some(next)) => next.base_offset >= batch.header.next_offset(),
+            // Nothing, or nothing that is a batch.
+            _ => true,
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Compressed records.
 //!
 //! A batch's records are compressed as one piece. A [`Decompressor`] undoes it into a buffer that it keeps, so that a
-//! reader allocates while its first batches are read and little after. How much comes out is bounded, and memory grows
+//! reader allocates while its first batches are read and little after; of a batch beyond 32 MiB, which few brokers
+//! take, the buffer is given back with the next one. How much comes out is bounded, and memory grows
 //! with what really comes out, not with what a header claims (zstd's window excepted, which is at most 128 MiB).
 //!
 //! | codec | what clients write |
@@ -24,6 +25,9 @@ use crate::{batch::BatchError, bytes_at::BytesAt};
 
 /// The most that a batch may have when decompressed, in bytes. A batch is below 2 GiB; brokers take 1 MiB by default.
 pub const LIMIT_DEFAULT: usize = 1 << 30;
+
+/// The most that is kept from one batch to the next, in bytes.
+const KEPT_MAX: usize = 32 << 20;
 
 /// snappy-java's framing: magic, then version and compatible version, of four bytes each
 /// (<https://github.com/xerial/snappy-java>, `SnappyCodec`).
@@ -136,6 +140,9 @@ impl Decompressor {
     /// [`BatchError::Decompress`], [`BatchError::TooLarge`].
     pub fn decompress<'r>(&'r mut self, codec: Codec, input: &'r [u8], offset: i64) -> Result<&'r [u8], BatchError> {
         self.buffer.clear();
+        if self.buffer.capacity() > KEPT_MAX {
+            self.buffer = Vec::new();
+        }
         let done = match codec {
             Codec::None => return Ok(input),
             Codec::Gzip => self.read_all(MultiGzDecoder::new(input)),
@@ -218,5 +225,28 @@ impl Decompressor {
             }
         }
         if self.buffer.len() > self.limit { Err(Failure::TooLarge) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_one_batch_needed_is_not_kept_for_ever() {
+        let outlier = zstd::bulk::compress(&vec![0; KEPT_MAX + 1], 1).unwrap();
+        let usual = zstd::bulk::compress(&vec![0; 1 << 20], 1).unwrap();
+        let mut decompressor = Decompressor::new();
+        assert_eq!(decompressor.decompress(Codec::Zstd, &outlier, 0).unwrap().len(), KEPT_MAX + 1);
+        assert!(decompressor.buffer.capacity() > KEPT_MAX);
+        decompressor.decompress(Codec::Zstd, &usual, 0).unwrap();
+        let kept = decompressor.buffer.capacity();
+        assert!((1 << 20..KEPT_MAX).contains(&kept), "{kept}");
+        decompressor.decompress(Codec::Zstd, &usual, 0).unwrap();
+        assert_eq!(decompressor.buffer.capacity(), kept, "what is usual is");
+        decompressor.decompress(Codec::Zstd, &outlier, 0).unwrap();
+        decompressor.decompress(Codec::None, &usual, 0).unwrap();
+        assert_eq!(decompressor.buffer.capacity(), 0);
     }
 }

@@ -96,6 +96,16 @@ pub enum WireError {
         /// Kafka's error.
         code: ResponseError,
     },
+    /// An offset of a partition that nobody tells.
+    #[error("partition {partition} of {topic}: its offsets are not told: {code:?}: {code}")]
+    Offset {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Kafka's error.
+        code: ResponseError,
+    },
     /// None of the brokers can be used.
     #[error("none of the brokers can be used; the last one tried: {last}")]
     NoBroker {
@@ -128,7 +138,7 @@ impl WireError {
         match self {
             Self::Connect(error) => error.is_retriable(),
             Self::Disconnected { .. } | Self::NotLetIn { .. } => true,
-            Self::Refused { code, .. } => may_pass(*code),
+            Self::Refused { code, .. } | Self::Offset { code, .. } => may_pass(*code),
             Self::NoBroker { last } => last.is_retriable(),
             _ => false,
         }

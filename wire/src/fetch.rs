@@ -4,7 +4,8 @@
 //! the fields are read and the record batches handed out as a slice of the received bytes, so nothing is copied.
 //!
 //! Fetches are sessionless (KIP-227: session epoch -1) and uncommitted data is asked for: the log is read as it is.
-//! Versions 4 (the first with message format v2) to 12 (the last that names topics) are spoken.
+//! Versions 4 (the first with message format v2) to 10 are spoken. From 11 on a leader may answer with nothing and the
+//! name of a replica that is nearer (KIP-392), which would look like a log that has nothing there.
 
 use std::{str, time::Duration};
 
@@ -18,7 +19,7 @@ use kafka_protocol::{
 
 use crate::{
     bytes_at::{BytesAt, Malformed},
-    connection::{Connection, skip_tagged_fields},
+    connection::Connection,
     error::WireError,
     metadata::topic_name,
 };
@@ -27,8 +28,9 @@ pub(crate) const READ_UNCOMMITTED: i8 = 0;
 pub(crate) const READ_COMMITTED: i8 = 1;
 /// Not part of a fetch session.
 const NO_SESSION_EPOCH: i32 = -1;
-/// The first version with compact strings, compact arrays and tagged fields.
-const FLEXIBLE: i16 = 12;
+/// The versions that are spoken.
+const VERSION_MIN: i16 = 4;
+const VERSION_MAX: i16 = 10;
 
 /// How much a Fetch may bring and how long it may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +98,7 @@ pub struct AnswerHead {
 /// # Errors
 /// The broker has none of those that are known here.
 pub fn version(connection: &Connection) -> Result<i16, WireError> {
-    connection.version::<FetchRequest>(4, 12)
+    connection.version::<FetchRequest>(VERSION_MIN, VERSION_MAX)
 }
 
 /// A request for partitions, in their order, in which the broker also fills the answer.
@@ -131,7 +133,6 @@ pub fn request<'a>(partitions: impl IntoIterator<Item = Asked<'a>>, sizes: &Fetc
 /// # Errors
 /// The bytes are no such answer. Partitions before the fault have been shown.
 pub fn walk<'a>(body: &'a [u8], version: i16, mut show: impl FnMut(Answered<'a>)) -> Result<AnswerHead, Malformed> {
-    let flexible = version >= FLEXIBLE;
     let mut at = BytesAt::new(body);
     let throttle = Duration::from_millis(u64::try_from(at.i32()?).unwrap_or_default());
     let mut head = AnswerHead { throttle, error_code: 0 };
@@ -139,62 +140,38 @@ pub fn walk<'a>(body: &'a [u8], version: i16, mut show: impl FnMut(Answered<'a>)
         head.error_code = at.i16()?;
         let _session = at.i32()?;
     }
-    for _ in 0..array(&mut at, flexible)? {
-        let topic = string(&mut at, flexible)?;
-        for _ in 0..array(&mut at, flexible)? {
+    for _ in 0..length(&mut at)? {
+        let topic = string(&mut at)?;
+        for _ in 0..length(&mut at)? {
             let partition = at.i32()?;
             let error_code = at.i16()?;
             let high_watermark = at.i64()?;
             let last_stable = at.i64()?;
             let log_start = if version >= 5 { at.i64()? } else { -1 };
-            for _ in 0..array(&mut at, flexible)? {
+            for _ in 0..length(&mut at)? {
                 // An aborted transaction; whoever reads uncommitted data gets none.
                 let _producer_id = at.i64()?;
                 let _first_offset = at.i64()?;
-                if flexible {
-                    skip_tagged_fields(&mut at)?;
-                }
             }
-            if version >= 11 {
-                let _preferred_replica = at.i32()?;
-            }
-            let length = length(&mut at, flexible)?;
+            let length = length(&mut at)?;
             let records = at.slice(length)?;
-            if flexible {
-                skip_tagged_fields(&mut at)?;
-            }
             show(Answered { topic, partition, error_code, high_watermark, last_stable, log_start, records });
         }
-        if flexible {
-            skip_tagged_fields(&mut at)?;
-        }
-    }
-    if flexible {
-        skip_tagged_fields(&mut at)?;
     }
     Ok(head)
 }
 
-/// A length, null as 0.
-fn length(at: &mut BytesAt<'_>, flexible: bool) -> Result<usize, Malformed> {
-    if flexible {
-        return Ok(at.unsigned_varint()?.saturating_sub(1) as usize);
-    }
+/// Bytes or elements that follow, null as 0; no memory depends on it.
+fn length(at: &mut BytesAt<'_>) -> Result<usize, Malformed> {
     match at.i32()? {
         -1 => Ok(0),
         length => usize::try_from(length).map_err(|_| Malformed::NegativeLength),
     }
 }
 
-/// The number of elements that follow; no memory depends on it.
-fn array(at: &mut BytesAt<'_>, flexible: bool) -> Result<usize, Malformed> {
-    length(at, flexible)
-}
-
 /// A name. One that is no UTF-8 is that of no topic: it is shown as empty.
-fn string<'a>(at: &mut BytesAt<'a>, flexible: bool) -> Result<&'a str, Malformed> {
-    let length =
-        if flexible { length(at, true)? } else { usize::try_from(at.i16()?).map_err(|_| Malformed::NegativeLength)? };
+fn string<'a>(at: &mut BytesAt<'a>) -> Result<&'a str, Malformed> {
+    let length = usize::try_from(at.i16()?).map_err(|_| Malformed::NegativeLength)?;
     Ok(str::from_utf8(at.slice(length)?).unwrap_or_default())
 }
 
@@ -247,7 +224,7 @@ mod tests {
 
     #[test]
     fn answers_are_walked_in_every_version() {
-        for version in 4..=12 {
+        for version in VERSION_MIN..=VERSION_MAX {
             let body = answer(version, b"the log");
             let mut seen = Vec::new();
             let head = walk(&body, version, |answered| seen.push(answered)).unwrap();
@@ -273,7 +250,7 @@ mod tests {
     fn requests_are_what_brokers_read() {
         let asked = |topic, partition, leader_epoch| Asked { topic, partition, offset: 5, leader_epoch, max_bytes: 7 };
         let sizes = FetchSizes { max_bytes: 99, partition_max_bytes: 7, max_wait: Duration::from_millis(250) };
-        for version in 4..=12 {
+        for version in VERSION_MIN..=VERSION_MAX {
             let request = request([asked("a", 3, 2), asked("b", 0, -1), asked("b", 1, -1), asked("a", 1, 4)], &sizes);
             let mut bytes = BytesMut::new();
             request.encode(&mut bytes, version).unwrap();
@@ -291,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_part_of_an_answer_panics(version in 4_i16..=12, end in 0_usize..200) {
+        fn no_part_of_an_answer_panics(version in VERSION_MIN..=VERSION_MAX, end in 0_usize..200) {
             let body = answer(version, &[7; 20]);
             let end = end.min(body.len());
             let mut shown = 0;
@@ -301,13 +278,13 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_panic(version in 4_i16..=12, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn no_bytes_panic(version in VERSION_MIN..=VERSION_MAX, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = walk(&bytes, version, |_| {});
         }
 
         #[test]
         fn no_damaged_answer_panics(
-            version in 4_i16..=12,
+            version in VERSION_MIN..=VERSION_MAX,
             damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         ) {
             let mut body = answer(version, &[7; 20]).to_vec();

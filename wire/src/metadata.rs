@@ -3,7 +3,10 @@
 //! A [`Directory`] asks the brokers that it knows, the one that answered last first, and learns of others from the
 //! answers. Leaders and offsets are of the moment of the answer: both may have changed when they are used.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use kafka_protocol::{
     ResponseError,
@@ -22,6 +25,9 @@ use crate::{
     fetch,
     patience::Patience,
 };
+
+/// Before leaders that did not answer are looked for again.
+const RETRY_WAIT: Duration = Duration::from_millis(200);
 
 /// A broker of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,24 +183,50 @@ impl<'c> Directory<'c> {
         Ok(Topics { by_name })
     }
 
-    /// An offset of each partition of a topic, asked of the leaders.
+    /// The partitions of a topic.
     ///
     /// # Errors
-    /// The topic is not there, a partition has no leader at the moment, or a broker does not answer.
+    /// No broker answers, or the topic is not there.
+    pub fn partitions(&mut self, topic: &str, patience: &Patience<'_>) -> Result<Vec<i32>, WireError> {
+        let topics = self.topics([topic], patience)?;
+        let partitions = topics.partitions(topic).map_err(|code| self.refused(code))?;
+        Ok(partitions.collect())
+    }
+
+    /// An offset of partitions of a topic, asked of their leaders: again and again, as long as there is patience, where
+    /// a partition has no leader at the moment or its leader does not answer.
+    ///
+    /// # Errors
+    /// The topic or a partition is not there, the brokers refuse, or nobody answers in time.
     pub fn offsets(
         &mut self,
         topic: &str,
+        partitions: &[i32],
+        which: OffsetSpec,
+        patience: &Patience<'_>,
+    ) -> Result<BTreeMap<i32, i64>, WireError> {
+        loop {
+            match self.offsets_now(topic, partitions, which, patience) {
+                Err(error) if passes(&error) && patience.pause(RETRY_WAIT) => {}
+                Err(_) if patience.is_stopped() => return Err(WireError::Stopped),
+                done => return done,
+            }
+        }
+    }
+
+    fn offsets_now(
+        &mut self,
+        topic: &str,
+        partitions: &[i32],
         which: OffsetSpec,
         patience: &Patience<'_>,
     ) -> Result<BTreeMap<i32, i64>, WireError> {
         let topics = self.topics([topic], patience)?;
-        let refused =
-            |address: &Address, code| WireError::Refused { address: address.clone(), api: "ListOffsets", code };
-        let asked = self.connection.as_ref().map_or(&self.known[0], Connection::address);
-        let partitions = topics.partitions(topic).map_err(|code| refused(asked, code))?;
+        let _ = topics.partitions(topic).map_err(|code| self.refused(code))?;
+        let untold = |partition, code| WireError::Offset { topic: topic.to_owned(), partition, code };
         let mut by_leader: BTreeMap<i32, (Broker, Vec<(i32, i32)>)> = BTreeMap::new();
-        for partition in partitions {
-            let leader = topics.leader(topic, partition).map_err(|code| refused(asked, code))?;
+        for &partition in partitions {
+            let leader = topics.leader(topic, partition).map_err(|code| untold(partition, code))?;
             let (_, led) = by_leader.entry(leader.broker.id).or_insert_with(|| (leader.broker.clone(), Vec::new()));
             led.push((partition, leader.epoch));
         }
@@ -202,10 +234,16 @@ impl<'c> Directory<'c> {
         for (broker, led) in by_leader.into_values() {
             let mut connection = Connection::open(self.config, &broker.address, patience)?;
             for (partition, offset) in list_offsets(&mut connection, topic, &led, which, patience)? {
-                found.insert(partition, offset.map_err(|code| refused(&broker.address, code))?);
+                found.insert(partition, offset.map_err(|code| untold(partition, code))?);
             }
         }
         Ok(found)
+    }
+
+    /// That the broker which answered last has no such topic.
+    fn refused(&self, code: ResponseError) -> WireError {
+        let asked = self.connection.as_ref().map_or(&self.known[0], Connection::address);
+        WireError::Refused { address: asked.clone(), api: "Metadata", code }
     }
 
     /// Asks the broker that answered last, then the others, until one answers.
@@ -248,6 +286,19 @@ impl<'c> Directory<'c> {
         }
         Err(WireError::NoBroker { last: Box::new(last.unwrap_or(WireError::Stopped)) })
     }
+}
+
+/// Whether leaders may answer when they are asked again. That no broker at all can be used, or that there is no such
+/// topic, is most likely a mistake of who asks, who need not wait to be told.
+fn passes(error: &WireError) -> bool {
+    let is_mistake = match error {
+        WireError::NoBroker { .. } => true,
+        WireError::Refused { code, .. } | WireError::Offset { code, .. } => {
+            *code == ResponseError::UnknownTopicOrPartition
+        }
+        _ => false,
+    };
+    !is_mistake && error.is_retriable()
 }
 
 /// Asks a leader for an offset of partitions, given with the epochs of their leader.

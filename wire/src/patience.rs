@@ -58,6 +58,18 @@ impl<'a> Patience<'a> {
         Self { silence: self.silence.min(bound), until: self.until.min(Instant::now() + bound), ..*self }
     }
 
+    /// Waits before something is tried again.
+    ///
+    /// # Returns
+    /// Whether to try it: not when told to stop, and not beyond the end of this patience.
+    pub fn pause(&self, wait: Duration) -> bool {
+        let end = Instant::now() + wait;
+        while !self.is_stopped() && Instant::now() < end.min(self.until) {
+            std::thread::sleep(SLICE);
+        }
+        !self.is_stopped() && Instant::now() < self.until
+    }
+
     /// Whether it was told to stop.
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)

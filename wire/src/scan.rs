@@ -13,14 +13,16 @@
 //!
 //! What cannot be read is told, never guessed: a batch that cannot be read is fetched again; if it still cannot, the
 //! scan goes on where a sound batch proves the way (behind it in the same bytes, or at a higher offset that the broker
-//! finds by its index). A position below the log's start goes on at the start, which is told. Where compaction left
-//! nothing up to the high watermark, two answers must say so.
+//! finds by its index). A position below the log's start goes on at the start, which is told. Where a broker twice
+//! brings nothing though its high watermark lies further on, the scan goes on there and tells that too: compaction
+//! leaves a log so, but a broker that waits in vain for a tiered segment answers the same.
 //!
 //! Bounds: a broker that sends nothing for `silence` is given up and the leader looked for again, by waits of 50 ms
 //! doubled to 1 s. The scan ends by `no_progress` after the last step of any partition, by `deadline` in any case, and
 //! within 100 ms when it is stopped (a visitor that works longer on one batch is waited for). A partition that brokers
 //! deny for 5 s is given up, one whose log ends below the target's end after `no_progress`. Memory: a connection has
-//! one buffer as large as its largest answer (16 MiB and a batch).
+//! one buffer as large as its largest answer (16 MiB and a batch), and one for the records of the compressed batch at
+//! hand: 1 GiB at the most, of which 32 MiB are kept for the next one.
 //!
 //! Limits: logs in tiered storage were not tried. A host name's lookup ends when the system's resolver ends it.
 
@@ -63,8 +65,8 @@ pub struct Target {
 
 /// Takes what is read of one partition, on the thread that reads it at the moment.
 ///
-/// Batches come in the order of the log, each once; between them and `unreadable` ranges nothing that the log had
-/// was left out, so a gap in offsets is a gap in the log.
+/// Batches come in the order of the log, each once; between them and the ranges of `unreadable` and `nothing` nothing
+/// that the log had was left out, so a gap in offsets is a gap in the log.
 pub trait Visitor: Send {
     /// The first offset that the log has, when it changes: compaction leaves it, retention raises it.
     fn log_start(&mut self, offset: i64);
@@ -82,6 +84,10 @@ pub trait Visitor: Send {
     /// What stands from `from` to `end` (exclusive) cannot be read. The scan goes on behind it.
     fn unreadable(&mut self, from: i64, end: i64, error: &(dyn Error + 'static));
 
+    /// The leader twice answered with nothing at `from`, without an error, though its log goes on to `end` (exclusive)
+    /// or beyond. A compacted log may have nothing there; of any other log it was not read.
+    fn nothing(&mut self, from: i64, end: i64);
+
     /// All that the log has below `offset`, the target's end, was handed over.
     fn end(&mut self, offset: i64);
 }
@@ -93,7 +99,8 @@ pub struct Limits {
     pub no_progress: Duration,
     /// Longest time for the scan as a whole.
     pub deadline: Duration,
-    /// Longest time in which a broker that was asked sends nothing; then the partition's leader is looked for again.
+    /// Longest time in which a broker that was asked sends nothing, beyond what a Fetch lets it wait and what it says
+    /// that it delays for a quota; then the partition's leader is looked for again.
     pub silence: Duration,
 }
 
@@ -147,7 +154,7 @@ pub struct Progress {
 /// Whether a partition was read to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was; ranges that cannot be read were told to the visitor.
+    /// It was; ranges that cannot be read, or where a broker brought nothing, were told to the visitor.
     Complete,
     /// It was not.
     Incomplete {

@@ -2,14 +2,6 @@
 //! merely claims.
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
-
 use ackmark_wire::{
     batch::Batches,
     codec::{Codec, Decompressor},
@@ -19,36 +11,10 @@ mod support;
 
 use support::{Sent, batch, header, payload};
 
-struct Counting;
-
-static CALLS: AtomicUsize = AtomicUsize::new(0);
-static BYTES: AtomicUsize = AtomicUsize::new(0);
-/// One test at a time counts.
-static TURN: Mutex<()> = Mutex::new(());
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.fetch_add(1, Ordering::Relaxed);
-        BYTES.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's contract is the system allocator's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// Calls and bytes that Rust's allocator saw while `work` ran.
-fn counted(work: impl FnOnce()) -> (usize, usize) {
-    let before = (CALLS.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
-    work();
-    (CALLS.load(Ordering::Relaxed) - before.0, BYTES.load(Ordering::Relaxed) - before.1)
+/// Calls and bytes that Rust's allocator saw of this thread while `work` ran.
+fn counted(work: impl FnOnce()) -> (u64, u64) {
+    let made = allocation_counter::measure(work);
+    (made.count_total, made.bytes_total)
 }
 
 fn read(bytes: &[u8], decompressor: &mut Decompressor) -> usize {
@@ -73,7 +39,6 @@ fn records(count: i32) -> Vec<u8> {
 
 #[test]
 fn no_allocation_per_record() {
-    let _turn = TURN.lock().unwrap();
     let mut bytes = Vec::new();
     for index in 0..20 {
         let mut header = header(1_000);
@@ -86,7 +51,6 @@ fn no_allocation_per_record() {
 
 #[test]
 fn compressed_batches_use_their_buffers_again() {
-    let _turn = TURN.lock().unwrap();
     let plain = records(1_000);
     let zstd = zstd::bulk::compress(&plain, 3).unwrap();
     let snappy = snap::raw::Encoder::new().compress_vec(&plain).unwrap();
@@ -104,11 +68,10 @@ fn compressed_batches_use_their_buffers_again() {
 /// Small inputs that claim gigabytes.
 #[test]
 fn claims_are_not_believed() {
-    let _turn = TURN.lock().unwrap();
     let refused = |codec, bytes: &[u8], most: usize| {
         let mut decompressor = Decompressor::new();
         let (_, allocated) = counted(|| assert!(decompressor.decompress(codec, bytes, 0).is_err()));
-        assert!(allocated <= most, "{codec} allocated {allocated} bytes for {}", bytes.len());
+        assert!(allocated <= most as u64, "{codec} allocated {allocated} bytes for {}", bytes.len());
     };
     // A varint of 2^32 - 1, and a little.
     refused(Codec::Snappy, &[0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0], 1 << 10);

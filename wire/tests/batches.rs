@@ -675,6 +675,24 @@ fn offsets_must_rise() {
 }
 
 #[test]
+fn a_base_offset_that_is_damaged_upwards_is_told_by_what_follows() {
+    // None of these bits is set in 103.
+    for bit in [62, 40, 20, 4] {
+        let (mut bytes, begins) = five();
+        let wrong = 103 + (1 << bit);
+        bytes[begins[1]..begins[1] + 8].copy_from_slice(&i64::to_be_bytes(wrong));
+        // Also as the first of the bytes.
+        for (from, expected) in [(0, 100), (1, 103)] {
+            let mut batches = Batches::fetched_at(&bytes[begins[from]..], expected);
+            let error = batches.by_ref().find_map(Result::err).unwrap();
+            assert_eq!(error, BatchError::Order { offset: wrong, expected: 103 }, "{bit}");
+            assert_eq!(batches.resume(), Resumed::Behind(103..106));
+            assert_eq!(batches.map(|batch| batch.unwrap().header.base_offset).collect::<Vec<_>>(), [106, 109, 112]);
+        }
+    }
+}
+
+#[test]
 fn without_checksums_the_bytes_are_taken_as_they_are() {
     let (mut bytes, _) = five();
     bytes[70] ^= 1;

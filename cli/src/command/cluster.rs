@@ -20,7 +20,7 @@ Three brokers and a controller as JVM processes on this machine, until `cluster 
 without -b starts one of its own and stops it at the end.
 
 Example:
-  ackmark cluster up
+  ackmark cluster up --port 19092
   ackmark bench quick -b 127.0.0.1:19092
   ackmark cluster down")]
 pub(crate) struct Arguments {

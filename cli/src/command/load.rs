@@ -52,13 +52,16 @@ and, when it was killed or is to go on
 
 --resume starts the producers of a load folder again, as its next incarnation: same topic, same streams, same \
 transactional ids, and what was asked for the first time. It first sends again what was left undecided (--resend), \
-marked with its attempt, then goes on behind what was sent, for as long as was asked for or as --duration and \
---messages say; --messages 0 sends again and no more. An application that restarts does not know better either: \
-what may or may not be in the log is sent twice, or perhaps never.
+marked with its attempt, which takes the time that it needs and is given up when brokers report nothing of it for \
+the --drain-timeout of the first time; then it goes on behind what was sent, for as long as was asked for or as \
+--duration and --messages say; --messages 0 sends again and no more. An application that restarts does not know better either: \
+what may or may not be in the log is sent twice, or perhaps never. A ledger that is damaged is refused: what it does \
+not tell any more would be sent again, or under a sequence that was used.
 
 When something breaks:
   Brokers that do not answer are given up after 15 s, those of a transaction's coordinator after a minute. Whatever \
-they do, sending and waiting end --drain-timeout after the planned end of the run (15 s after Ctrl-C), and the log \
+they do, sending and waiting end --drain-timeout after the planned end of the run (15 s after Ctrl-C); those of a run \
+that ends by --messages, when nothing was reported for --drain-timeout and linger.ms. The log \
 is closed within another minute or counts as not closed. load.json then says what stood in the way; messages without \
 an answer count as indeterminate or open, never as lost. A full disk ends the run: its reports have their room from the start.")]
 pub(crate) struct Arguments {
@@ -148,7 +151,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     let teller = || Teller(Reporter::new(arguments.progress.progress, "load"));
     let (out, connection, report) = if let Some(folder) = &arguments.resume {
         let (resumption, connection) = resumption(folder, arguments)?;
-        let report = ackmark_loadgen::resume(&resumption, &teller(), &stop).map_err(|error| problem(&error))?;
+        let report = ackmark_loadgen::resume(resumption, &teller(), &stop).map_err(|error| problem(&error))?;
         (folder.clone(), connection, report)
     } else {
         let out = arguments.out.clone().unwrap_or_else(folder::default_name);
@@ -179,7 +182,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     if arguments.progress.progress.is_for_people() {
         console::say(format_args!("results: {}", out.display()));
         if verified {
-            console::say(format_args!("next:    ackmark verify {} -b …", out.display()));
+            let flags = connection::flags(&arguments.servers, &arguments.properties);
+            console::say(format_args!("next:    ackmark verify {}{flags}", out.display()));
         }
     }
     let sealed = seal.is_none_or(|seal| seal.is_ok_and(|seal| seal.state == SealState::Sealed));
@@ -223,9 +227,11 @@ fn problem(error: &LoadError) -> Problem {
         | LoadError::Ledger(
             LedgerError::Exists { .. }
             | LedgerError::BeingWritten { .. }
+            | LedgerError::BeingRead { .. }
             | LedgerError::NotALedger { .. }
             | LedgerError::Version { .. }
             | LedgerError::Foreign { .. }
+            | LedgerError::ForeignStream { .. }
             | LedgerError::Truncated { .. }
             | LedgerError::Corrupt { .. }
             | LedgerError::Overlap { .. },
@@ -253,7 +259,6 @@ impl ackmark_loadgen::Progress for Teller {
 /// The run of a load folder, which is to go on.
 fn resumption(folder: &Path, arguments: &Arguments) -> Result<(Resumption, ClientProperties), Problem> {
     let connection = connection::resolve(&arguments.servers, &arguments.properties)?;
-    folder::create(folder)?;
     let resume = Resume {
         properties: connection.iter().cloned().collect(),
         resends: arguments.resend.map(Resends::from),
@@ -261,6 +266,8 @@ fn resumption(folder: &Path, arguments: &Arguments) -> Result<(Resumption, Clien
         duration: arguments.run.duration,
     };
     let resumption = Resumption::open(folder, &resume).map_err(|error| problem(&error))?;
+    // Found here rather than after the consent; a folder that is not there is not made.
+    folder::refuse_unwritable(folder)?;
     consent::to_resume(&resumption, &connection, arguments.home.as_deref(), arguments.yes)?;
     Ok((resumption, connection))
 }

@@ -37,8 +37,9 @@ use crate::{
     problem::{self, Problem},
 };
 
-/// How long the cluster may take to tell what it holds.
+/// How long the cluster may take to tell what it holds, and one broker to say a word of it.
 const ASK_MAX: Duration = Duration::from_secs(30);
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// Show the records or batches of a topic as they lie in the log.
 #[derive(Debug, clap::Args)]
@@ -49,7 +50,7 @@ Nothing is written to the cluster.
 
 Example:
   ackmark log orders --partition 3 --offset 1000..1010 -b localhost:9092
-  ackmark log orders --stream 2 --sequence 500 -b localhost:9092
+  ackmark log orders --run 4159 --stream 2 --sequence 500 -b localhost:9092
   ackmark log orders --batches --producer-id 4001 --all --output json -b localhost:9092")]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -105,19 +106,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
 /// What is to be read: as little as the flags allow.
 fn targets(shown: &Shown, config: &WireConfig, stop: &AtomicBool) -> Result<Vec<Target>, Problem> {
     let topic = &shown.topic;
-    let patience = Patience::new(stop, ASK_MAX);
+    let patience = Patience { silence: SILENCE_MAX, ..Patience::new(stop, ASK_MAX) };
     let mut directory = Directory::new(config);
-    let mut ask = |which| {
-        directory.offsets(topic, which, &patience).map_err(|error| connection::wire_problem(&error).about(topic))
-    };
-    let (starts, ends) = (ask(OffsetSpec::Earliest)?, ask(OffsetSpec::Latest)?);
-    if let Some(partition) = shown.partition.iter().find(|partition| !starts.contains_key(partition)) {
+    let failed = |error| connection::wire_problem(&error).about(topic);
+    let known = directory.partitions(topic, &patience).map_err(failed)?;
+    if let Some(partition) = shown.partition.iter().find(|partition| !known.contains(partition)) {
         return Err(Problem::usage(format!("topic {topic} has no partition {partition}"))
-            .hint(format!("it has {}, counted from 0", starts.len())));
+            .hint(format!("it has {}, counted from 0", known.len())));
     }
-    let wanted = |partition: &i32| shown.partition.is_empty() || shown.partition.contains(partition);
+    let wanted = if shown.partition.is_empty() { &known } else { &shown.partition };
+    let mut ask = |which| directory.offsets(topic, wanted, which, &patience).map_err(failed);
+    let (starts, ends) = (ask(OffsetSpec::Earliest)?, ask(OffsetSpec::Latest)?);
     let mut targets = Vec::new();
-    for (partition, first) in starts.into_iter().filter(|(partition, _)| wanted(partition)) {
+    for (partition, first) in starts {
         let last = ends.get(&partition).copied().unwrap_or(first);
         let (from, to) = shown.offset.map_or((0, None), |offset| (offset.from, offset.to));
         let bound = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -233,7 +234,7 @@ impl Viewer<'_> {
 
     /// Whether only some records of a batch are wanted, so that each must be looked at.
     fn looks_at_headers(&self) -> bool {
-        self.shown.stream.is_some() || self.shown.sequence.is_some()
+        self.shown.run.is_some() || self.shown.stream.is_some() || self.shown.sequence.is_some()
     }
 
     /// Whether a record's content is among what is wanted.
@@ -241,8 +242,9 @@ impl Viewer<'_> {
         if !self.looks_at_headers() {
             return true;
         }
-        let Decoded::Ours(Header { stream, sequence, sentinel: false, .. }) = content else { return false };
-        self.shown.stream.is_none_or(|wanted| wanted == *stream)
+        let Decoded::Ours(Header { run, stream, sequence, sentinel: false, .. }) = content else { return false };
+        self.shown.run.is_none_or(|wanted| wanted == *run)
+            && self.shown.stream.is_none_or(|wanted| wanted == *stream)
             && self.shown.sequence.is_none_or(|wanted| wanted.has(*sequence))
     }
 
@@ -333,6 +335,9 @@ impl Visitor for &mut Viewer<'_> {
             }));
         }
     }
+
+    // That it brings nothing is what it has to show.
+    fn nothing(&mut self, _: i64, _: i64) {}
 
     fn end(&mut self, _: i64) {}
 }

@@ -16,6 +16,9 @@ pub(crate) struct Shown {
     /// These offsets: N, N.., ..M or N..M (M itself is not shown) [default: all]
     #[arg(long, value_name = "RANGE")]
     pub(crate) offset: Option<Numbers>,
+    /// Messages of this run of ackmark's; others in the topic may have the same streams
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: Option<u32>,
     /// Messages of this stream of ackmark's
     #[arg(long, value_name = "ID")]
     pub(crate) stream: Option<u32>,

@@ -2,6 +2,7 @@
 
 use std::{cell::Cell, path::PathBuf, sync::atomic::Ordering, time::Duration};
 
+use ackmark_ledger::OnDamage;
 use ackmark_schema::report::verify::{Isolation, ReaderChoice};
 use ackmark_verifier::{ProgressEvent, VerifyError, VerifyOptions, log_reader::LogReaderError};
 use clap::ValueEnum;
@@ -15,6 +16,8 @@ use crate::{
     progress::{Event, Reporter},
 };
 
+/// What to do about a ledger that is damaged.
+const SALVAGE: &str = "--damaged-ledger salvage judges by what of it can be read, inconclusively at best";
 /// How often the reading is told.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -29,6 +32,9 @@ When something breaks:
   A scan that makes no progress for a minute (two while it follows a load and nothing is sent) ends, as does one whose \
 topic is deleted; answers of brokers are waited for half a minute. What was read until then is in verify.json, and the \
 verdict is inconclusive.
+  A ledger that is damaged or was not copied whole is refused, with the byte and the cause. With --damaged-ledger \
+salvage the log is judged by what is sound of it: of messages that it does not tell any more nothing is claimed, and the \
+verdict is inconclusive, or broken by what is known. Of a load that was killed the states of messages have no checksum: damage to them is not seen.
 
 Examples:
   ackmark verify run1 -b localhost:9092
@@ -49,6 +55,9 @@ pub(crate) struct Arguments {
     /// Who reads the log at rest
     #[arg(long, value_name = "WHO", default_value = "auto")]
     reader: Who,
+    /// What to do with a ledger that is damaged
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    damaged_ledger: DamagedLedger,
     #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]
@@ -57,6 +66,23 @@ pub(crate) struct Arguments {
     output: Output,
     #[command(flatten)]
     progress: Progress,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DamagedLedger {
+    /// Judge nothing
+    Refuse,
+    /// Judge by what is sound of it; not with --follow. What is not a ledger of this load is refused all the same
+    Salvage,
+}
+
+impl From<DamagedLedger> for OnDamage {
+    fn from(choice: DamagedLedger) -> Self {
+        match choice {
+            DamagedLedger::Refuse => Self::Refuse,
+            DamagedLedger::Salvage => Self::Salvage,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -113,14 +139,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         follow: arguments.follow,
         isolation: arguments.isolation.map(Isolation::from),
         reader: arguments.reader.into(),
+        damaged_ledger: arguments.damaged_ledger.into(),
         ..VerifyOptions::new(connection)
     };
     let teller = Teller::new(Reporter::new(arguments.progress.progress, "verify"));
-    let report =
-        ackmark_verifier::verify(&arguments.folder, &options, &teller, &stop).map_err(|error| problem(&error))?;
+    let report = ackmark_verifier::verify(&arguments.folder, &options, &teller, &stop).map_err(|error| {
+        let is_to_be_salvaged = options.damaged_ledger == OnDamage::Refuse && is_damage(&error);
+        let problem = problem(&error);
+        if is_to_be_salvaged { problem.hint(SALVAGE) } else { problem }
+    })?;
     drop(teller);
     arguments.output.print(&report, || print::verify::document(&report))?;
     Ok(if stop.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::of_verdict(report.verdict) })
+}
+
+fn is_damage(error: &VerifyError) -> bool {
+    matches!(error, VerifyError::Ledger(cause) if cause.damage().is_some())
 }
 
 /// A folder or a cluster that is not the load's is bad input.

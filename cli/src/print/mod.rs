@@ -65,7 +65,7 @@ mod tests {
             run_length: 3,
             offset: None,
             cause: None,
-            command: "ackmark log t1 --partition 1 --stream 1 --sequence 100..103 -b localhost:9092".into(),
+            command: "ackmark log t1 --partition 1 --run 7 --stream 1 --sequence 100..103 -b localhost:9092".into(),
         });
         let twice = report.findings.iter_mut().find(|finding| finding.class == Class::DuplicateRetry).unwrap();
         twice.examined = Examined::Counted(2);
@@ -79,7 +79,7 @@ mod tests {
             run_length: 2,
             offset: Some(77),
             cause: Some(Cause::BrokerFault),
-            command: "ackmark log t1 --partition 0 --stream 0 --sequence 40..42 -b localhost:9092".into(),
+            command: "ackmark log t1 --partition 0 --run 7 --stream 0 --sequence 40..42 -b localhost:9092".into(),
         });
         report.readers.fallback = Some("broker kafka:9092 does not speak Fetch from version 4 on".into());
         report.verdict = Verdict::Broken;

@@ -2,7 +2,7 @@
 
 use ackmark_schema::report::{
     seal::SealState,
-    verify::{CauseCount, Example, ReaderComparison, VerifyReport},
+    verify::{CauseCount, Example, LedgerDamage, ReaderComparison, VerifyReport},
 };
 
 use super::{latency, load, verdict};
@@ -20,6 +20,13 @@ pub(crate) fn document(report: &VerifyReport) -> Document {
     }
     document.sentence(Text::new(report.reason.as_str(), verdict::tone(report.verdict)));
     document.sentence(verdict::ledger(&report.ledger));
+    if !report.ledger_damage.is_empty() {
+        document.sentence(Text::new(
+            "The ledger is damaged: what is not known of a message counts as indeterminate.",
+            Tone::Doubtful,
+        ));
+        document.table(damage(report));
+    }
     if let SealState::Unsealed { reason } = &report.seal {
         document.sentence(Text::new(format!("The log was not closed: {reason}"), Tone::Doubtful));
     }
@@ -34,9 +41,18 @@ pub(crate) fn document(report: &VerifyReport) -> Document {
     if report.provocations_known {
         document.sentence(verdict::provocations(&report.provocations));
     } else {
-        document.sentence("What put the promise to the test is not known: the load left no report.");
+        document.sentence("What put the promise to the test is not known: a load that was killed leaves no report.");
     }
     document
+}
+
+fn damage(report: &VerifyReport) -> Table {
+    let mut table = Table::of_words(["damaged file", "at byte", "what", "messages unknown"]);
+    for LedgerDamage { file, offset, what, messages_unknown } in &report.ledger_damage {
+        let unknown = messages_unknown.map_or_else(|| "not known how many".to_owned(), figures::count);
+        table.row([file.clone(), figures::count(*offset), what.clone(), unknown]);
+    }
+    table
 }
 
 /// What is to be known of who read.

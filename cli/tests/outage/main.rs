@@ -5,13 +5,15 @@
 //!
 //! | trouble | load | seal | verify |
 //! |---|---|---|---|
-//! | one of three stopped, killed, frozen, its disk full | completes | closes the log | reads all: nothing acknowledged is lost |
+//! | one of three stopped, killed, frozen, its disk full | completes (*) | closes the log | reads all: nothing acknowledged is lost |
 //! | two of three gone | completes, open messages counted | says why it is not closed | inconclusive |
+//!
+//! (*) With transactions it may fail when a broker is frozen, within its bound.
 //!
 //! Bounds are those of `ackmark load --help`, `seal --help` and `verify --help`.
 //!
 //! A few essential ones run by default. The matrix of all signals, steps and profiles, with the clients' default
-//! timeouts, takes about a quarter of an hour: `cargo test -p ackmark-cli --test outage -- --ignored` (`make outage`).
+//! timeouts, takes about a quarter of an hour: `make outage`.
 //!
 //! A disk of its own is a small tmpfs in a mount namespace of this binary: it goes with it. Where none can be had, the
 //! test that needs it is listed as ignored and the reason is told: it was *not examined*.

@@ -123,6 +123,12 @@ fn filters(kafka: &Kafka) {
     let (stream, sequence) = (wanted.stream.to_string(), wanted.sequence.to_string());
     let found = record_lines(kafka, topic, &["--stream", &stream, "--sequence", &sequence, "--all"]);
     assert_eq!(found, std::slice::from_ref(&first));
+    let of_run = |run: u32| {
+        let run = run.to_string();
+        record_lines(kafka, topic, &["--run", &run, "--stream", &stream, "--sequence", &sequence, "--all"])
+    };
+    assert_eq!(of_run(wanted.run), std::slice::from_ref(&first));
+    assert_eq!(of_run(wanted.run ^ 1), []);
     let range = format!("{}..{}", wanted.sequence, wanted.sequence + 10);
     let found = record_lines(kafka, topic, &["--stream", &stream, "--sequence", &range, "--all"]);
     assert_eq!(found.len(), 10);

@@ -7,6 +7,7 @@
 mod common;
 mod consent;
 mod copy;
+mod damage;
 mod evidence;
 mod judge;
 mod kafka;
@@ -21,6 +22,7 @@ mod resume;
 mod seal;
 mod secure;
 mod sigkill;
+mod syscalls;
 mod trouble;
 
 use std::{process::ExitCode, sync::Arc};
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     let kafka = Arc::new(Kafka::default());
     let mut trials = profiles::trials(&kafka);
     trials.extend(mutations::trials(&kafka));
+    trials.extend(damage::trials(&kafka));
     trials.extend(readers::trials(&kafka));
     trials.extend(seal::trials(&kafka));
     trials.extend(consent::trials(&kafka));
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     trials.extend(trouble::trials(&kafka));
     trials.extend(peers::trials(&kafka));
     trials.extend(sigkill::trials(&kafka));
+    trials.extend(syscalls::trials(&kafka));
     trials.extend(resume::trials(&kafka));
     trials.extend(log_reader::trials());
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);

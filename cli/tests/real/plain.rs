@@ -154,7 +154,9 @@ fn states(bytes: &[u8]) -> Vec<(u32, Attempt)> {
         for index in 0..256 {
             let entry = segment + 16 * index;
             if let Some(slot) = u32_at(bytes, entry + 8).checked_sub(1) {
-                pages.insert((slot as usize, u64_at(bytes, entry)), segment + PAGE * (index + 1));
+                // Above its number stands what its states are checked by.
+                let number = u64_at(bytes, entry) & ((1 << 40) - 1);
+                pages.insert((slot as usize, number), segment + PAGE * (index + 1));
             }
         }
     }

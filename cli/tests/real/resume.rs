@@ -14,7 +14,7 @@ use ackmark_schema::{
     manifest::MANIFEST_FILE,
     report::{
         load::{LOAD_FILE, LoadReport},
-        seal::SEAL_FILE,
+        seal::{SEAL_FILE, SealReport},
         verify::VERIFY_FILE,
     },
 };
@@ -141,6 +141,9 @@ fn goes_on(kafka: &Kafka, profile: u64) {
     assert_eq!(resent(&ledger, 1), expected);
     let account = close_and_judge(kafka, &load.path(), &load.topic);
     assert_eq!(account.resent, expected.len() as u64);
+    let seal: SealReport = serde_json::from_str(&fs::read_to_string(load.path().join(SEAL_FILE)).unwrap()).unwrap();
+    assert_eq!(seal.messages_resent, Some(account.resent));
+    assert!(account.resent == 0 || seal.quiet_s.is_some(), "first attempts may still arrive: {seal:?}");
     assert_eq!(account.resent_copies, expected.intersection(&stored).count() as u64, "duplicates were there already");
     let visible = if basis.transactional { "read_committed" } else { "read_uncommitted" };
     let again = in_log(kafka, &ledger, &load.topic, visible, 1);
@@ -281,6 +284,9 @@ fn refused(kafka: &Kafka) {
     let spec = fs::read_to_string(folder.join("spec.json")).unwrap();
     fs::copy(other.folder().join("spec.json"), folder.join("spec.json")).unwrap();
     refused(&[], &["spec.json is of another run than manifest.json"]);
+    fs::remove_file(folder.join("spec.json")).unwrap();
+    let run = resume(kafka, &folder, &[]).exits(2);
+    assert!(run.stderr.contains("spec.json") && !run.stderr.contains("sent nothing"), "{}", run.stderr);
     fs::write(folder.join("spec.json"), spec).unwrap();
     // The topic is deleted and created again.
     kafka.admin().delete_topic(&load.topic, TIMEOUT).unwrap();

@@ -13,9 +13,12 @@ use std::{
 };
 
 use ackmark_client::admin::NewTopic;
-use ackmark_schema::report::{
-    seal::{SEAL_FILE, SealReport, SealState},
-    verify::Verdict,
+use ackmark_schema::{
+    manifest::MANIFEST_FILE,
+    report::{
+        seal::{SEAL_FILE, SealReport, SealState},
+        verify::Verdict,
+    },
 };
 use libtest_mimic::Trial;
 use rdkafka::{
@@ -25,6 +28,7 @@ use rdkafka::{
 use rustix::process::Signal;
 
 use crate::{
+    common::Running,
     kafka::{Kafka, PARTITIONS},
     trial,
     trouble::{lost, start_load},
@@ -39,6 +43,7 @@ const SLACK: Duration = Duration::from_secs(10);
 pub(crate) fn trials(kafka: &Arc<Kafka>) -> Vec<Trial> {
     vec![
         trial(kafka, "seal::a_running_load_is_neither_sealed_nor_judged", running),
+        trial(kafka, "seal::a_load_is_not_gone_on_with_while_its_log_is_closed", gone_on_with),
         trial(kafka, "seal::somebodys_open_transaction_holds_a_log_open", held_back),
         trial(kafka, "seal::ends_that_move_are_not_quiet", moving),
         trial(kafka, "seal::the_deadline_ends_a_quiet_time_that_is_longer", deadline),
@@ -134,6 +139,29 @@ fn running(kafka: &Kafka) {
     run.exits(0);
     assert_eq!(lost(&report), 0);
     assert_eq!(sealed(&load).messages_reserved, Some(report.ledger.reserved));
+}
+
+fn gone_on_with(kafka: &Kafka) {
+    // Without acknowledgements ends must stand still, here for longer than the deadline.
+    let open = Open::load(kafka, kafka.topic(), &["--profile", "at-most-once"]);
+    let mut command = crate::common::ackmark(&open.path());
+    command.args(["seal", ".", "--timeout", "15s", "--quiet-time", "1m", "-b", &kafka.servers()]);
+    let mut seal = Running::start(&mut command, open.folder.path(), "seal");
+    let resume = || kafka.run(&open.path(), &["load", "--resume", ".", "--messages", "1", "--no-seal"]);
+    let manifest = || fs::read_to_string(open.path().join(MANIFEST_FILE)).unwrap();
+    let before = manifest();
+    // It holds the load from soon after its start on.
+    thread::sleep(Duration::from_secs(2));
+    let run = resume().exits(2);
+    assert!(
+        run.stderr.contains("another ackmark reads") && run.stderr.contains("wait for it to end"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(manifest(), before, "nothing was changed");
+    assert!(seal.is_running());
+    seal.finish(TIMEOUT).exits(4);
+    resume().exits(0);
 }
 
 fn held_back(kafka: &Kafka) {

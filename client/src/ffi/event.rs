@@ -1,10 +1,10 @@
 //! Events: delivery reports, errors, statistics and answers of admin operations.
 
-use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use rdkafka_sys as sys;
 
+use super::arena::Arena;
 use super::handle::Queue;
 use super::message::RawMessage;
 use super::owned;
@@ -23,12 +23,12 @@ pub(crate) enum EventKind {
 /// An owned event of a queue.
 pub(crate) struct Event<'q> {
     event: NonNull<sys::rd_kafka_event_t>,
-    queue: PhantomData<&'q Queue>,
+    queue: &'q Queue,
 }
 
-impl Event<'_> {
-    pub(super) fn own(event: *mut sys::rd_kafka_event_t) -> Option<Self> {
-        Some(Event { event: NonNull::new(event)?, queue: PhantomData })
+impl<'q> Event<'q> {
+    pub(super) fn own(event: *mut sys::rd_kafka_event_t, queue: &'q Queue) -> Option<Self> {
+        Some(Event { event: NonNull::new(event)?, queue })
     }
 
     pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_event_t {
@@ -45,8 +45,8 @@ impl Event<'_> {
         }
     }
 
-    /// Takes all messages of a delivery event into `buffer` and lends them. A second call lends none.
-    pub(crate) fn messages<'e>(&'e self, buffer: &'e mut MessageBuffer) -> &'e [&'e RawMessage] {
+    /// Takes all messages of a delivery event into `buffer`. A second call takes none.
+    fn messages<'e>(&'e self, buffer: &'e mut MessageBuffer) -> &'e [&'e RawMessage] {
         buffer.0.clear();
         // SAFETY: the event is ours.
         let count = unsafe { sys::rd_kafka_event_message_count(self.as_ptr()) };
@@ -61,6 +61,14 @@ impl Event<'_> {
         // SAFETY: non-null pointers to messages that live as long as the event, which 'e borrows;
         // `RawMessage` has the layout of theirs (checked at compile time), a reference that of a pointer.
         unsafe { std::slice::from_raw_parts(buffer.0.as_ptr().cast(), buffer.0.len()) }
+    }
+
+    /// Shows all messages of a delivery event, and then takes back what they were lent. A second call shows none.
+    pub(crate) fn deliver(&self, buffer: &mut MessageBuffer, show: impl FnOnce(&[&RawMessage])) {
+        let messages = self.messages(buffer);
+        // Asked for now, when these messages are there: the instance may have begun to lend while this was waited for.
+        let _reported = self.queue.arena().map(|arena| Reported { arena, messages });
+        show(messages);
     }
 
     /// The event's code, `None` when it carries no error.
@@ -100,6 +108,18 @@ impl Drop for Event<'_> {
     fn drop(&mut self) {
         // SAFETY: ours, destroyed once.
         unsafe { sys::rd_kafka_event_destroy(self.as_ptr()) };
+    }
+}
+
+/// Takes back what messages were lent when it is dropped: also when whoever looks at them panics, for they are told once.
+struct Reported<'e> {
+    arena: &'e Arena,
+    messages: &'e [&'e RawMessage],
+}
+
+impl Drop for Reported<'_> {
+    fn drop(&mut self) {
+        self.arena.take_reported(self.messages);
     }
 }
 

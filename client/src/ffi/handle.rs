@@ -2,11 +2,12 @@
 
 use std::ffi::{CString, c_int};
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rdkafka_sys as sys;
 
+use super::arena::Arena;
 use super::conf::{Conf, Dump};
 use super::event::Event;
 use super::{ErrorText, owned, timeout_ms};
@@ -25,6 +26,8 @@ pub(crate) struct Handle {
     client: NonNull<sys::rd_kafka_t>,
     /// librdkafka's log callback reads it through the instance's opaque, so it is freed after the instance.
     _logs: Box<LogSink>,
+    /// What librdkafka may still read, freed after the instance too.
+    arena: OnceLock<Arc<Arena>>,
 }
 
 // SAFETY: librdkafka's client object is thread-safe (rdkafka.h, "Thread safety"); `LogSink` is Send and Sync.
@@ -43,7 +46,7 @@ impl Handle {
         // SAFETY: a valid configuration; librdkafka owns it when this succeeds, we do when it fails.
         let client = unsafe { sys::rd_kafka_new(kind, conf.as_ptr(), reason.as_mut_ptr(), super::ERROR_BUFFER) };
         if let Some(client) = NonNull::new(client) {
-            return Ok(Arc::new(Handle { client, _logs: logs }));
+            return Ok(Arc::new(Handle { client, _logs: logs, arena: OnceLock::new() }));
         }
         // SAFETY: not consumed, by the contract of rd_kafka_new.
         unsafe { sys::rd_kafka_conf_destroy(conf.as_ptr()) };
@@ -52,6 +55,17 @@ impl Handle {
 
     pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_t {
         self.client.as_ptr()
+    }
+
+    /// What it lends to librdkafka, if it does.
+    #[inline]
+    pub(crate) fn arena(&self) -> Option<&Arc<Arena>> {
+        self.arena.get()
+    }
+
+    /// Keeps an arena for as long as the instance lives; gives the one that it has already, if it has.
+    pub(crate) fn keep(&self, arena: Arc<Arena>) -> &Arc<Arena> {
+        self.arena.get_or_init(|| arena)
     }
 
     /// The queue that delivery reports, errors and statistics come from.
@@ -72,7 +86,7 @@ impl Handle {
         // SAFETY: the name lives for the call; a null configuration means the default one.
         let topic = unsafe { sys::rd_kafka_topic_new(self.as_ptr(), c_name.as_ptr(), std::ptr::null_mut()) };
         if let Some(topic) = NonNull::new(topic) {
-            return Ok(Topic { topic, _handle: Arc::clone(self) });
+            return Ok(Topic { topic, handle: Arc::clone(self) });
         }
         // SAFETY: reads a thread-local that the call above set to one of librdkafka's own codes.
         let code = unsafe { sys::rd_kafka_last_error() } as i32;
@@ -138,7 +152,7 @@ impl Drop for Handle {
 /// An owned reference to a topic.
 pub(crate) struct Topic {
     topic: NonNull<sys::rd_kafka_topic_t>,
-    _handle: Arc<Handle>,
+    handle: Arc<Handle>,
 }
 
 // SAFETY: topic objects are thread-safe and reference-counted by librdkafka.
@@ -147,6 +161,12 @@ unsafe impl Send for Topic {}
 unsafe impl Sync for Topic {}
 
 impl Topic {
+    /// What the topic's instance lends to librdkafka, if it does.
+    #[inline]
+    pub(super) fn arena(&self) -> Option<&Arena> {
+        self.handle.arena().map(AsRef::as_ref)
+    }
+
     pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_topic_t {
         self.topic.as_ptr()
     }
@@ -168,7 +188,7 @@ impl Drop for Topic {
 /// An owned reference to a queue.
 pub(crate) struct Queue {
     queue: NonNull<sys::rd_kafka_queue_t>,
-    _handle: Arc<Handle>,
+    handle: Arc<Handle>,
 }
 
 // SAFETY: queues are locked by librdkafka.
@@ -179,17 +199,23 @@ unsafe impl Sync for Queue {}
 impl Queue {
     fn own(queue: *mut sys::rd_kafka_queue_t, handle: &Arc<Handle>) -> Self {
         let queue = NonNull::new(queue).expect("librdkafka's queue constructors do not fail");
-        Queue { queue, _handle: Arc::clone(handle) }
+        Queue { queue, handle: Arc::clone(handle) }
     }
 
     pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_queue_t {
         self.queue.as_ptr()
     }
 
+    /// What the queue's instance lends to librdkafka, if it does.
+    #[inline]
+    pub(super) fn arena(&self) -> Option<&Arena> {
+        self.handle.arena().map(AsRef::as_ref)
+    }
+
     /// The next event, waiting for it at most `timeout`.
     pub(crate) fn poll(&self, timeout: Duration) -> Option<Event<'_>> {
         // SAFETY: the queue is alive; the event that this returns is ours.
-        Event::own(unsafe { sys::rd_kafka_queue_poll(self.as_ptr(), timeout_ms(timeout)) })
+        Event::own(unsafe { sys::rd_kafka_queue_poll(self.as_ptr(), timeout_ms(timeout)) }, self)
     }
 }
 

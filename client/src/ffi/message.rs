@@ -7,6 +7,7 @@ use std::ptr;
 
 use rdkafka_sys as sys;
 
+use super::arena::MessageValue;
 use super::handle::Topic;
 use crate::errors::ErrorCode;
 
@@ -69,6 +70,12 @@ impl RawMessage {
         unsafe { bytes(self.payload, self.payload_bytes) }
     }
 
+    /// The address of the value's bytes; `None` where it has none, as where it begins may be where something else does.
+    #[inline]
+    pub(super) fn value_at(&self) -> Option<usize> {
+        (self.payload_bytes > 0).then(|| self.payload.addr())
+    }
+
     /// The key, `None` when null.
     pub(crate) fn key(&self) -> Option<&[u8]> {
         // SAFETY: as in `payload`.
@@ -124,7 +131,8 @@ unsafe fn bytes<'a>(data: *const c_void, count: usize) -> Option<&'a [u8]> {
 /// A run of messages to be produced: a reusable array of what librdkafka takes.
 ///
 /// It borrows payloads and keys for `'p`. librdkafka copies them when the run is produced, so buffers
-/// may be written again as soon as the batch is recycled:
+/// may be written again as soon as the batch is recycled. If each value is a [`Lent`](crate::producer::Lent) of the
+/// producer's own [`Lender`](crate::producer::Lender) and has bytes, they are not copied but read where they are.
 ///
 /// ```
 /// # use ackmark_client::MessageBatch;
@@ -142,11 +150,13 @@ unsafe fn bytes<'a>(data: *const c_void, count: usize) -> Option<&'a [u8]> {
 pub struct MessageBatch<'p> {
     messages: Vec<RawMessage>,
     capacity: usize,
+    /// Whether a value was placed since it was empty that is not lent.
+    must_copy: bool,
     payloads: PhantomData<&'p [u8]>,
 }
 
-// SAFETY: the pointers within are either shared borrows of bytes for 'p or integers; librdkafka keeps
-// none of them after a call.
+// SAFETY: the pointers within are either shared borrows of bytes for 'p, which any thread may read, or integers. Those
+// that librdkafka keeps after a call point into an arena, which is Sync and lives as long as its instance.
 unsafe impl Send for MessageBatch<'_> {}
 
 impl<'p> MessageBatch<'p> {
@@ -156,7 +166,7 @@ impl<'p> MessageBatch<'p> {
     /// When `capacity` is 0 or more than `i32::MAX`.
     pub fn new(capacity: usize) -> Self {
         assert!(capacity > 0 && i32::try_from(capacity).is_ok(), "a batch takes 1 to i32::MAX messages");
-        MessageBatch { messages: Vec::with_capacity(capacity), capacity, payloads: PhantomData }
+        MessageBatch { messages: Vec::with_capacity(capacity), capacity, must_copy: false, payloads: PhantomData }
     }
 
     /// Places message `i`: overwrites an entry, or appends when `i == len()`.
@@ -166,8 +176,8 @@ impl<'p> MessageBatch<'p> {
     /// # Panics
     /// When `i` is past the end or the batch is full.
     #[inline]
-    pub fn set(&mut self, i: usize, payload: &'p [u8], key: Option<&'p [u8]>, opaque: u64) {
-        let message = RawMessage::to_send(payload, key, opaque);
+    pub fn set(&mut self, i: usize, value: impl Into<MessageValue<'p>>, key: Option<&'p [u8]>, opaque: u64) {
+        let message = self.place(value.into(), key, opaque);
         if i < self.messages.len() {
             self.messages[i] = message;
         } else {
@@ -181,9 +191,16 @@ impl<'p> MessageBatch<'p> {
     /// # Panics
     /// When the batch is full.
     #[inline]
-    pub fn push(&mut self, payload: &'p [u8], key: Option<&'p [u8]>, opaque: u64) {
+    pub fn push(&mut self, value: impl Into<MessageValue<'p>>, key: Option<&'p [u8]>, opaque: u64) {
         assert!(self.messages.len() < self.capacity, "the batch is full");
-        self.messages.push(RawMessage::to_send(payload, key, opaque));
+        let message = self.place(value.into(), key, opaque);
+        self.messages.push(message);
+    }
+
+    #[inline]
+    fn place(&mut self, value: MessageValue<'p>, key: Option<&'p [u8]>, opaque: u64) -> RawMessage {
+        self.must_copy |= !value.is_lent();
+        RawMessage::to_send(value.bytes(), key, opaque)
     }
 
     /// How many messages are in it.
@@ -224,30 +241,34 @@ impl<'p> MessageBatch<'p> {
     /// Empties it.
     pub fn clear(&mut self) {
         self.messages.clear();
+        self.must_copy = false;
     }
 
     /// Empties it and lets go of what it borrowed, keeping its memory.
     #[must_use]
     pub fn recycle<'q>(mut self) -> MessageBatch<'q> {
         self.messages.clear();
-        MessageBatch { messages: self.messages, capacity: self.capacity, payloads: PhantomData }
+        MessageBatch { messages: self.messages, capacity: self.capacity, must_copy: false, payloads: PhantomData }
     }
 
-    /// Hands the messages to librdkafka, which copies them. Returns how many it accepted; the rest
-    /// carry their code.
+    /// Hands the messages to librdkafka, which copies their keys, and their values unless all are lent by the topic's
+    /// instance. Returns how many it accepted; the rest carry their code.
     pub(crate) fn produce(&mut self, topic: &Topic, partition: i32) -> usize {
         let count = c_int::try_from(self.messages.len()).expect("bounded by the capacity");
+        // SAFETY: without `must_copy` each value that was placed was a `Lent`, which 'p borrows.
+        let lender = topic.arena().filter(|arena| !self.must_copy && unsafe { arena.lend(&self.messages) });
+        let flags = if lender.is_some() { 0 } else { sys::RD_KAFKA_MSG_F_COPY };
         // SAFETY: the topic is alive; the array holds `count` messages whose payload and key pointers
-        // are borrowed for 'p, which outlives this call; F_COPY makes librdkafka keep none of them.
+        // are borrowed for 'p, which outlives this call. librdkafka always copies keys. With F_COPY it copies values
+        // too. Without, each value was given up to be lent, so nobody writes it, and lies in a block that is held until
+        // the message is reported, of an arena that this instance keeps until it is destroyed.
         let accepted = unsafe {
-            super::rd_kafka_produce_batch(
-                topic.as_ptr(),
-                partition,
-                sys::RD_KAFKA_MSG_F_COPY,
-                self.messages.as_mut_ptr(),
-                count,
-            )
+            super::rd_kafka_produce_batch(topic.as_ptr(), partition, flags, self.messages.as_mut_ptr(), count)
         };
-        usize::try_from(accepted).unwrap_or(0)
+        let accepted = usize::try_from(accepted).unwrap_or(0);
+        if let Some(lender) = lender.filter(|_| accepted < self.messages.len()) {
+            lender.take_back(&self.messages);
+        }
+        accepted
     }
 }

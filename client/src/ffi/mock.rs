@@ -57,6 +57,13 @@ impl Mock {
         }
     }
 
+    pub(crate) fn set_topic_error(&self, name: &str, code: i32) -> Result<(), ClientError> {
+        let c_name = c_string("topic name", name)?;
+        // SAFETY: the name lives for the call; the mock only stores the code.
+        unsafe { super::rd_kafka_mock_topic_set_error(self.cluster.as_ptr(), c_name.as_ptr(), code) };
+        Ok(())
+    }
+
     pub(crate) fn set_round_trip(&self, broker: i32, time: Duration) {
         // SAFETY: the cluster is alive; an unknown broker is an error code that changes nothing.
         unsafe { sys::rd_kafka_mock_broker_set_rtt(self.cluster.as_ptr(), broker, timeout_ms(time)) };

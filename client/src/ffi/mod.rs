@@ -6,11 +6,13 @@
 //! - Codes that a broker may send are read as `i32`, never as `rdkafka_sys`' Rust enum: a broker newer
 //!   than the binding sends codes that the enum does not have, and such a value in an enum is undefined
 //!   behaviour. Hence [`message::RawMessage`] and the functions declared anew below.
+//! - Values in [`arena`] blocks are lent to librdkafka; the instance keeps the arena until it is destroyed.
 //! - Pointers that librdkafka lends are turned into owned values, or into borrows of their owner, here.
 
 #![allow(unsafe_code)]
 
 pub(crate) mod admin;
+pub(crate) mod arena;
 pub(crate) mod conf;
 pub(crate) mod consume;
 pub(crate) mod event;
@@ -51,6 +53,7 @@ unsafe extern "C" {
         messages: *mut message::RawMessage,
         count: c_int,
     ) -> c_int;
+    fn rd_kafka_mock_topic_set_error(cluster: *mut sys::rd_kafka_mock_cluster_t, topic: *const c_char, code: c_int);
     fn rd_kafka_mock_push_request_errors_array(
         cluster: *mut sys::rd_kafka_mock_cluster_t,
         api_key: i16,

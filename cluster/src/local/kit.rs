@@ -10,6 +10,7 @@
 //! A JVM that makes no archive (Eclipse J9, for one) is used without: slower to start, otherwise the same.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -25,6 +26,7 @@ use super::{
     java::Java,
     node::{LOG4J, Launcher, NodeProcess},
     ports,
+    security::write_private,
     settings::Settings,
     spawn::Fate,
     stop::Stop,
@@ -145,14 +147,30 @@ fn format_by_storage_tool(
     stop: &Stop,
 ) -> Result<(), ClusterError> {
     let console = work.join("format.log");
-    let mut command = launcher.command(flags, "kafka.tools.StorageTool", &work.join("storage-tool.log"));
-    command.args(["format", "-t", &cluster_id()?, "-c"]).arg(node.properties_file()).args(arguments);
+    let (id, properties) = (cluster_id()?, node.properties_file().display().to_string());
+    let mut line = vec!["kafka.tools.StorageTool", "format", "-t", &id, "-c", &properties];
+    line.extend(arguments.iter().map(String::as_str));
+    // By a file, for there may be a password in it, and every user of the machine can read a command line.
+    let told = work.join("storage-tool.arguments");
+    write_private(&told, &argument_file(&line))?;
+    let mut command = launcher.command(flags, &work.join("storage-tool.log"));
+    command.arg(format!("@{}", told.display()));
     let failed = |reason| ClusterError::Format { reason, tail: tail(&console, 15) };
     run(command, &console, FORMAT_MAX, stop)?.map_err(failed)?;
     if !node.data().join("bootstrap.checkpoint").exists() {
         return Err(failed("it wrote no bootstrap.checkpoint".to_owned()));
     }
     Ok(())
+}
+
+/// Arguments as Java's launcher reads them from a file.
+fn argument_file(arguments: &[&str]) -> String {
+    let mut text = String::new();
+    for argument in arguments {
+        let escaped = argument.replace('\\', r"\\").replace('"', r#"\""#);
+        writeln!(text, "\"{escaped}\"").expect("writing to a String never fails");
+    }
+    text
 }
 
 /// Starts the node, waits until it serves, ends it: the JVM writes its archive as it exits. The inner error tells why
@@ -204,4 +222,32 @@ fn wait_until_served(process: &mut NodeProcess, stop: &Stop) -> Result<(), Clust
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), ClusterError> {
     fs::copy(from, to).map_err(ClusterError::io(format!("copy {} to {}", from.display(), to.display())))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_storage_tool_is_told_stands_on_no_command_line() {
+        let folder = tempfile::tempdir().unwrap();
+        // A java that says how it was called.
+        let java = Java { program: "/bin/echo".into(), version: String::new(), build: String::new() };
+        let launcher = Launcher { java: &java, class_path: "jars", log4j: &folder.path().join("log4j") };
+        let arguments = ["--add-scram".to_owned(), r#"a="b",password=c:\d"#.to_owned()];
+        let (flags, stop) = (["-Xmx1m"], Stop::default());
+        let done = special_checkpoint(&launcher, &flags, folder.path(), &arguments, &stop);
+        assert!(matches!(done, Err(ClusterError::Format { .. })), "it has made nothing: {done:?}");
+        let called = fs::read_to_string(folder.path().join("format.log")).unwrap();
+        assert!(called.starts_with("-Xmx1m ") && called.contains("-cp jars @"), "{called}");
+        assert!(!called.contains("password"), "{called}");
+        let told = folder.path().join("storage-tool.arguments");
+        assert_eq!(fs::metadata(&told).unwrap().permissions().mode() & 0o777, 0o600);
+        let told = fs::read_to_string(told).unwrap();
+        assert!(told.starts_with("\"kafka.tools.StorageTool\"\n\"format\"\n"), "{told}");
+        assert!(told.ends_with("\"--add-scram\"\n\"a=\\\"b\\\",password=c:\\\\d\"\n"), "{told}");
+    }
 }

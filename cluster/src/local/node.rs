@@ -57,14 +57,14 @@ pub(super) struct Launcher<'a> {
 }
 
 impl Launcher<'_> {
-    /// `java` with a class of Kafka's; its output goes to `console`.
-    pub(super) fn command(&self, flags: &[&str], class: &str, log: &Path) -> Command {
+    /// `java` that may be told to run a class of Kafka's.
+    pub(super) fn command(&self, flags: &[&str], log: &Path) -> Command {
         let mut command = Command::new(&self.java.program);
         without_java_options(&mut command)
             .args(flags)
             .arg(format!("-Dlog4j2.configurationFile={}", self.log4j.display()))
             .arg(format!("-Dackmark.log={}", log.display()))
-            .args(["-cp", self.class_path, class])
+            .args(["-cp", self.class_path])
             .stdin(Stdio::null());
         command
     }
@@ -82,8 +82,8 @@ impl Launcher<'_> {
         let open = |file: &Path| File::create(file).map_err(ClusterError::io(format!("create {}", file.display())));
         let output = open(&console)?;
         let errors = output.try_clone().map_err(ClusterError::io(format!("open {}", console.display())))?;
-        let mut command = self.command(flags, "kafka.Kafka", &node.log());
-        command.arg(node.properties_file()).current_dir(&node.folder).stdout(output).stderr(errors);
+        let mut command = self.command(flags, &node.log());
+        command.arg("kafka.Kafka").arg(node.properties_file()).current_dir(&node.folder).stdout(output).stderr(errors);
         let lock = folder.map(Folder::lock).transpose()?;
         let child = spawn(command, fate, lock).map_err(ClusterError::io(format!("start {}", node.name())))?;
         Ok(NodeProcess { node: node.clone(), child, ended: None })

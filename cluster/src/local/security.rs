@@ -109,7 +109,8 @@ impl Security {
         self.folder.join(name)
     }
 
-    /// What Kafka's `StorageTool` must be told so that the cluster knows the user from its first moment.
+    /// What Kafka's `StorageTool` must be told so that the cluster knows the user from its first moment. The password is
+    /// in it: nothing for a command line.
     pub(super) fn storage_arguments(&self) -> Vec<String> {
         MECHANISMS
             .iter()
@@ -225,7 +226,7 @@ fn issue(
 }
 
 /// A new file that its user alone may read.
-fn write_private(path: &Path, text: &str) -> Result<(), ClusterError> {
+pub(super) fn write_private(path: &Path, text: &str) -> Result<(), ClusterError> {
     OpenOptions::new()
         .write(true)
         .create_new(true)

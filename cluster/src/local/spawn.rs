@@ -4,11 +4,18 @@
 //! that lives as long as the process forks all of them. Each child is the leader of its own session: a Ctrl-C in the
 //! terminal reaches ackmark, which still needs its brokers to end cleanly, and not the brokers.
 //!
-//! The one module of this crate with unsafe code: what runs between fork and exec.
+//! A child has standard streams and the one file that it is to inherit, and nothing that this process was started with:
+//! a broker that is kept would hold somebody else's pipe or lock open for ever.
+//!
+//! The one module of this crate with unsafe code: what runs between fork and exec, and what other code's files are
+//! marked by.
 
 use std::{
-    io,
-    os::{fd::OwnedFd, unix::process::CommandExt},
+    fs, io,
+    os::{
+        fd::{BorrowedFd, OwnedFd, RawFd},
+        unix::process::CommandExt,
+    },
     process::{Child, Command},
     sync::{
         OnceLock,
@@ -18,7 +25,7 @@ use std::{
 };
 
 use rustix::{
-    io::{FdFlags, fcntl_setfd},
+    io::{FdFlags, fcntl_getfd, fcntl_setfd},
     process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal, setsid},
 };
 
@@ -77,11 +84,32 @@ fn serve(queue: &Receiver<Job>) {
         // fcntl); it neither allocates nor takes a lock.
         unsafe { command.pre_exec(prepare) };
         // A caller that has gone away has no use for the child.
-        if let Err(mpsc::SendError(Ok(mut orphan))) = answer.send(command.spawn()) {
+        if let Err(mpsc::SendError(Ok(mut orphan))) = answer.send(close_on_exec().and_then(|()| command.spawn())) {
             let _ = orphan.kill();
             let _ = orphan.wait();
         }
     }
+}
+
+/// Marks all open files but the standard streams so that no child inherits them. Rust opens its own that way; what the
+/// caller's shell left open is not.
+fn close_on_exec() -> io::Result<()> {
+    for entry in fs::read_dir("/proc/self/fd")? {
+        let Some(number) = entry?.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()) else { continue };
+        if number <= 2 {
+            continue;
+        }
+        // SAFETY: used for two calls only, which fail where the file was closed meanwhile. Where another thread has
+        // opened one under its number, that one is marked, which is what all of them are to be.
+        let file = unsafe { BorrowedFd::borrow_raw(number) };
+        if let Ok(flags) = fcntl_getfd(file)
+            && !flags.contains(FdFlags::CLOEXEC)
+        {
+            // It fails only where it was closed.
+            let _ = fcntl_setfd(file, flags | FdFlags::CLOEXEC);
+        }
+    }
+    Ok(())
 }
 
 /// Runs between fork and exec.
@@ -98,4 +126,30 @@ fn prepare_child(parent: Pid, fate: Fate, inherited: Option<&OwnedFd>) -> io::Re
         fcntl_setfd(fd, FdFlags::empty())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+
+    #[test]
+    fn a_child_inherits_nothing_that_the_caller_was_started_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| fs::File::create(folder.path().join(name)).unwrap();
+        let (strange, own) = (file("strange"), file("own"));
+        // As a shell leaves one.
+        fcntl_setfd(strange.as_fd(), FdFlags::empty()).unwrap();
+        let mut sleeper = Command::new("sleep");
+        sleeper.arg("60");
+        let mut child = spawn(sleeper, Fate::DiesWithParent, Some(own.into())).unwrap();
+        let files = fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap();
+        let held: Vec<_> = files.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok()).collect();
+        assert!(held.contains(&folder.path().join("own")), "{held:?}");
+        assert!(!held.contains(&folder.path().join("strange")), "{held:?}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }

@@ -52,7 +52,8 @@ impl Built {
 pub(super) fn build(builder: &Builder<'_>, optimised: bool) -> Result<Result<Built, String>, PeersError> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(&builder.workspace).args(["build", "--locked", "--message-format=json-render-diagnostics"]);
-    command.args(["-p", "ackmark-cli", "-p", "ackmark-client", "--bin", "ackmark"]);
+    // All members' features together: as few dependencies as possible are built once more.
+    command.args(["--workspace", "--bin", "ackmark"]);
     command.args(["--example", "bare_loop", "--example", "bare_read"]);
     if optimised {
         command.arg("--release");

@@ -36,6 +36,9 @@ pub struct SealReport {
     /// this seal. Absent where no ledger was at hand.
     #[serde(default)]
     pub messages_reserved: Option<u64>,
+    /// How often the ledger had reserved one of them again, likewise.
+    #[serde(default)]
+    pub messages_resent: Option<u64>,
     /// Each partition, by topic and partition number.
     pub partitions: Vec<SealedPartition>,
 }

@@ -39,6 +39,9 @@ pub struct VerifyReport {
     pub simulated: bool,
     /// What the ledger says, summed over streams.
     pub ledger: LedgerCounts,
+    /// What of the ledger could not be read; with any of it the verdict is never that the promise was held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ledger_damage: Vec<LedgerDamage>,
     /// Who read the log.
     pub readers: Readers,
     /// Each reading of the log.
@@ -78,6 +81,32 @@ pub struct LedgerCounts {
     pub aborted_transactions: u64,
     /// Transactions whose commit was asked for and not answered.
     pub indeterminate_transactions: u64,
+}
+
+/// A part of a ledger that could not be read. What is not known of a message counts as indeterminate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerDamage {
+    /// The file, in the load folder.
+    pub file: String,
+    /// Where it begins, in bytes from the start of the file.
+    pub offset: u64,
+    /// What is wrong there.
+    pub what: String,
+    /// Messages of which it leaves unknown what became of them or, in a transaction log, of their transaction; absent
+    /// where it is not known how many there are.
+    pub messages_unknown: Option<u64>,
+}
+
+impl std::fmt::Display for LedgerDamage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { file, offset, what, messages_unknown } = self;
+        write!(f, "{file} at byte {offset}: {what} (")?;
+        match messages_unknown {
+            Some(messages) => write!(f, "messages unknown for it: {messages})"),
+            None => f.write_str("how many messages are unknown for it cannot be told)"),
+        }
+    }
 }
 
 /// Isolation level of a scan, in Kafka's words.
@@ -291,12 +320,13 @@ pub struct Example {
 }
 
 impl Example {
-    /// The command that shows it, in a cluster with these brokers.
-    pub fn command_on(&self, bootstrap_servers: &str) -> String {
+    /// The command that shows it, in a cluster with these brokers. Other runs in the topic may have the same streams.
+    pub fn command_on(&self, bootstrap_servers: &str, run: u32) -> String {
         let range = |first: u64, behind: u64| format!("{first}..{behind}");
         let what = match (self.stream, self.sequence, self.offset) {
             (Some(stream), Some(first), _) => {
-                format!("--stream {stream} --sequence {}", range(first, first.saturating_add(self.run_length.max(1))))
+                let sequences = range(first, first.saturating_add(self.run_length.max(1)));
+                format!("--run {run} --stream {stream} --sequence {sequences}")
             }
             (_, _, Some(offset)) => {
                 let offset = offset.max(0).cast_unsigned();
@@ -325,10 +355,13 @@ mod tests {
             cause: None,
             command: String::new(),
         };
-        assert_eq!(lost.command_on("a:1"), "ackmark log t1 --partition 3 --stream 9 --sequence 40..42 -b a:1");
+        assert_eq!(
+            lost.command_on("a:1", 5),
+            "ackmark log t1 --partition 3 --run 5 --stream 9 --sequence 40..42 -b a:1"
+        );
         let gap = Example { stream: None, sequence: None, offset: Some(77), run_length: 3, ..lost };
-        assert_eq!(gap.command_on("a:1"), "ackmark log t1 --partition 3 --offset 76..81 -b a:1");
+        assert_eq!(gap.command_on("a:1", 5), "ackmark log t1 --partition 3 --offset 76..81 -b a:1");
         let first = Example { offset: Some(0), run_length: 1, ..gap };
-        assert_eq!(first.command_on("a:1"), "ackmark log t1 --partition 3 --offset 0..2 -b a:1");
+        assert_eq!(first.command_on("a:1", 5), "ackmark log t1 --partition 3 --offset 0..2 -b a:1");
     }
 }

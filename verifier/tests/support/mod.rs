@@ -4,10 +4,11 @@
 
 pub(crate) mod bytes;
 
-use std::sync::Arc;
+use std::{fs::OpenOptions, os::unix::fs::FileExt, sync::Arc};
 
 use ackmark_ledger::{
-    DeliveryLedger, Identity, LedgerReader, ReservedMarks, SendLedger, State, StreamStart, TransactionLog, create,
+    DeliveryLedger, Identity, LedgerReader, OnDamage, ReservedMarks, SendLedger, State, StreamStart, TransactionLog,
+    create,
 };
 use ackmark_schema::{
     anomaly::Class,
@@ -78,6 +79,8 @@ pub(crate) struct World {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) manifest: Manifest,
     pub(crate) senders: Vec<Sender>,
+    /// How its ledger is read.
+    pub(crate) on_damage: OnDamage,
 }
 
 impl World {
@@ -96,7 +99,27 @@ impl World {
                 Sender { states, transactions }
             })
             .collect();
-        Self { folder, manifest, senders }
+        Self { folder, manifest, senders, on_damage: OnDamage::Refuse }
+    }
+
+    /// Flips a bit of a file of the ledger, which is salvaged from now on.
+    pub(crate) fn damage(&mut self, file: &str, at: usize) {
+        let file = OpenOptions::new().read(true).write(true).open(self.folder.path().join(file)).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at as u64).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], at as u64).unwrap();
+        self.on_damage = OnDamage::Salvage;
+    }
+
+    pub(crate) fn ledger(&self) -> LedgerReader {
+        LedgerReader::open_with(self.folder.path(), &self.manifest, self.on_damage).unwrap()
+    }
+
+    fn marks(&self) -> Arc<ReservedMarks> {
+        Arc::new(match self.on_damage {
+            OnDamage::Refuse => ReservedMarks::open(self.folder.path(), &self.manifest).unwrap(),
+            OnDamage::Salvage => (&self.ledger()).into(),
+        })
     }
 
     /// Reserves one message per state.
@@ -114,7 +137,7 @@ impl World {
     }
 
     pub(crate) fn account(&self, partition: u32, log: &[Option<Vec<u8>>]) -> PartitionAccount {
-        let marks = Arc::new(ReservedMarks::open(self.folder.path(), &self.manifest).unwrap());
+        let marks = self.marks();
         let mut account = PartitionAccount::new(&self.manifest, 0, partition, 0, marks, Eye::Application);
         let records: Vec<_> =
             (0..).zip(log).map(|(offset, value)| Record { offset, value: value.as_deref() }).collect();
@@ -129,7 +152,7 @@ impl World {
 
     /// As the log's eye is shown it, from offset 0.
     pub(crate) fn account_of_log(&self, partition: u32, log: &[Entry]) -> PartitionAccount {
-        let marks = Arc::new(ReservedMarks::open(self.folder.path(), &self.manifest).unwrap());
+        let marks = self.marks();
         let mut account = PartitionAccount::new(&self.manifest, 0, partition, 0, marks, Eye::Log);
         let mut offset = 0;
         for entry in log {
@@ -179,8 +202,8 @@ impl World {
         markers: Option<&ScanAccounts>,
         cleanup: &[Cleanup],
     ) -> Evidence {
-        let ledger = LedgerReader::open(self.folder.path(), &self.manifest).unwrap();
-        let acknowledged = ledger.counts().acknowledged > 0;
+        let ledger = self.ledger();
+        let acknowledged = ledger.counts().acknowledged > 0 || !ledger.is_all_known();
         weigh(&Case {
             manifest: &self.manifest,
             ledger: &ledger,

@@ -22,6 +22,7 @@ use crate::{
     error::{WireError, may_pass},
     fetch::{self, Asked, FetchSizes},
     metadata::{Broker, OffsetSpec, list_offsets},
+    patience::Patience,
 };
 
 /// Larger and larger fetches of a batch whose end is not there, before its length is taken for wrong.
@@ -149,11 +150,17 @@ impl<'a, V: Visitor> Reader<'a, V> {
         connection.send(&request, version, &self.shared.patience())
     }
 
+    /// For an answer: the broker may wait for data as long as a Fetch lets it, and delay what it says for a quota.
+    fn patience(&self) -> Patience<'a> {
+        let mut patience = self.shared.patience();
+        patience.silence += self.shared.plan.sizes.max_wait + self.throttle;
+        patience
+    }
+
     /// Receives an answer and looks it over: what is to be judged, what stands aside, who leaves.
     fn receive(&mut self, connection: &mut Connection, sent: Sent) -> Result<(), WireError> {
         let version = sent.version;
-        let mut patience = self.shared.patience();
-        patience.silence += self.throttle;
+        let patience = self.patience();
         let body = connection.receive(sent, &mut self.buffer, &patience)?;
         let Self { slots, asked, parts, buffer, shared, .. } = self;
         parts.clear();
@@ -185,7 +192,7 @@ impl<'a, V: Visitor> Reader<'a, V> {
                     }
                 }
                 Some(ResponseError::OffsetOutOfRange) => reading.aside = Some(Aside::OutOfRange),
-                Some(ResponseError::CorruptMessage) => reading.aside = Some(Aside::Unreadable),
+                Some(ResponseError::CorruptMessage) => reading.aside = Some(Aside::Unreadable { base: None }),
                 Some(code) => leaving.push((slot, code)),
             }
         });
@@ -239,7 +246,7 @@ impl<'a, V: Visitor> Reader<'a, V> {
             match self.slots[slot].as_ref().and_then(|reading| reading.aside) {
                 None => {}
                 Some(Aside::OutOfRange) => self.locate(connection, slot)?,
-                Some(Aside::Unreadable) => self.mend(connection, version, slot)?,
+                Some(Aside::Unreadable { base }) => self.mend(connection, version, slot, base)?,
             }
         }
         Ok(())
@@ -252,7 +259,7 @@ impl<'a, V: Visitor> Reader<'a, V> {
         let mut bounds = [0; 2];
         for (bound, which) in bounds.iter_mut().zip([OffsetSpec::Earliest, OffsetSpec::Latest]) {
             let topic = &reading.target.topic;
-            let answer = list_offsets(connection, topic, &led, which, &self.shared.patience())?;
+            let answer = list_offsets(connection, topic, &led, which, &self.patience())?;
             match answer.first() {
                 Some((_, Ok(offset))) => *bound = *offset,
                 Some((_, Err(code))) => {
@@ -276,7 +283,16 @@ impl<'a, V: Visitor> Reader<'a, V> {
     }
 
     /// Reads again what could not be read; if it cannot be read now either, goes on at the next sound batch.
-    fn mend(&mut self, connection: &mut Connection, version: i16, slot: usize) -> Result<(), WireError> {
+    ///
+    /// # Arguments
+    /// * `base` - what the batch that could not be read says of its base offset, where it was seen.
+    fn mend(
+        &mut self,
+        connection: &mut Connection,
+        version: i16,
+        slot: usize,
+        base: Option<i64>,
+    ) -> Result<(), WireError> {
         let Some(reading) = &mut self.slots[slot] else { return Ok(()) };
         reading.start_over();
         let (position, mut max_bytes) = (reading.position, reading.max_bytes);
@@ -299,8 +315,14 @@ impl<'a, V: Visitor> Reader<'a, V> {
             let records = &buffer[alone.records];
             let mut batches = Batches::fetched_at(records, position);
             let (error, needed) = match batches.next() {
-                Some(Ok(_)) => {
-                    // It was damaged on its way.
+                Some(Ok(batch)) => {
+                    let begin = batch.header.base_offset;
+                    if base.is_some_and(|base| begin > base.max(position)) {
+                        let why =
+                            "a damaged batch stands there, which ends below by its header: the broker steps over it";
+                        reading.tell_unreadable(begin, &*Box::<dyn std::error::Error>::from(why), shared.counters);
+                    }
+                    // Or it was damaged on its way.
                     reading.hand_over(records, decompressor, shared);
                     return Ok(());
                 }
@@ -310,7 +332,13 @@ impl<'a, V: Visitor> Reader<'a, V> {
                 }
                 Some(Err(error)) => match batches.resume() {
                     Resumed::Behind(range) => {
-                        reading.tell_unreadable(range.end, &error, shared.counters);
+                        // Empty where the damage was told before, and the broker comes back to it: by its header the
+                        // batch ends above.
+                        if !range.is_empty() {
+                            reading.tell_unreadable(range.end, &error, shared.counters);
+                        }
+                        // What is behind it is here; to fetch it again may bring the same batch first for ever.
+                        reading.hand_over(&records[batches.position()..], decompressor, shared);
                         return Ok(());
                     }
                     Resumed::Cut { needed } => (Box::new(error) as Box<dyn std::error::Error>, Some(needed)),
@@ -401,7 +429,7 @@ impl<'a, V: Visitor> Reader<'a, V> {
         offset: i64,
         max_bytes: i32,
     ) -> Result<Alone, WireError> {
-        let patience = self.shared.patience();
+        let patience = self.patience();
         let mut alone = Alone { code: None, high_watermark: -1, records: 0..0 };
         let Some(reading) = &self.slots[slot] else { return Ok(alone) };
         let (topic, partition) = (reading.target.topic.as_str(), reading.target.partition);
@@ -422,6 +450,7 @@ impl<'a, V: Visitor> Reader<'a, V> {
             }
         });
         let head = head.map_err(|error| connection.malformed("Fetch", error.to_string()))?;
+        self.throttle = head.throttle;
         if let Some(code) = ResponseError::try_from_code(head.error_code) {
             return Err(connection.refused("Fetch", code));
         }

@@ -23,14 +23,14 @@ pub(super) struct Shared<'a> {
     pub(super) begun: Instant,
 }
 
-impl Shared<'_> {
+impl<'a> Shared<'a> {
     pub(super) fn is_halted(&self) -> bool {
         self.halt.load(Ordering::Relaxed)
     }
 
-    /// For a broker that was asked. Several silences fit into a scan without progress, so that there is time to ask
-    /// another broker.
-    pub(super) fn patience(&self) -> Patience<'_> {
+    /// For a broker that was asked, beyond what it may wait by itself. Several silences fit into a scan without
+    /// progress, so that there is time to ask another broker.
+    pub(super) fn patience(&self) -> Patience<'a> {
         let limits = &self.plan.limits;
         let silence = limits.silence.min(limits.no_progress / 3).min(self.plan.config.request_timeout);
         // A deadline beyond what the clock can say is none.
@@ -52,7 +52,10 @@ pub(super) struct Counters {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Aside {
     /// At the position stands what cannot be read.
-    Unreadable,
+    Unreadable {
+        /// The base offset that its header says, where one was seen.
+        base: Option<i64>,
+    },
     /// The position is not in the log.
     OutOfRange,
 }
@@ -95,8 +98,8 @@ pub(super) struct Reading<V> {
     nothing: u32,
 }
 
-/// Answers that must agree before it is believed that the log has nothing where its high watermark says that it goes
-/// on (compaction has removed it).
+/// Answers that must agree before a scan goes on as if the log had nothing where its high watermark says that it goes
+/// on: compaction has removed it, or the broker cannot bring it at the moment.
 const NOTHING_MIN: u32 = 2;
 
 impl<V: Visitor> Reading<V> {
@@ -208,10 +211,12 @@ impl<V: Visitor> Reading<V> {
             return;
         }
         if answered.records.is_empty() {
-            self.go_to(answered.high_watermark.min(self.target.end), counters);
+            let end = answered.high_watermark.min(self.target.end);
+            self.visitor.nothing(self.position, end);
+            self.go_to(end, counters);
         } else {
             // A first batch that is not whole even now has a length that is none.
-            self.aside = Some(Aside::Unreadable);
+            self.aside = Some(Aside::Unreadable { base: None });
         }
     }
 
@@ -231,13 +236,15 @@ impl<V: Visitor> Reading<V> {
                     count += u64::from(batch.header.count.unsigned_abs());
                     self.position = next;
                 }
-                Some(Err(_)) => {
-                    self.aside = Some(Aside::Unreadable);
+                Some(Err(error)) => {
+                    self.aside = Some(Aside::Unreadable { base: Some(error.offset()) });
                     break;
                 }
             }
         }
         if self.position > begun {
+            // What was mended was not looked over.
+            self.ahead = self.ahead.max(self.position);
             shared.counters.records.fetch_add(count, Ordering::Relaxed);
             shared.counters.bytes.fetch_add(batches.position() as u64, Ordering::Relaxed);
             self.came_further(shared.counters);

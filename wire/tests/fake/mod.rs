@@ -99,8 +99,16 @@ pub(crate) struct State {
     /// Offsets that were asked for, by partition.
     pub(crate) asked: Vec<(i32, i64)>,
     pub(crate) fetch_versions: (i16, i16),
+    /// Of the last Fetch.
+    pub(crate) fetch_version: i16,
     pub(crate) knows_api_versions_3: bool,
     pub(crate) has_topic: bool,
+    /// How many were opened.
+    pub(crate) connections: usize,
+    /// Waits as long as a Fetch lets it when there is nothing.
+    pub(crate) waits: bool,
+    /// What is told of a quota, and how long answers are held back for it.
+    pub(crate) throttle: Duration,
     /// Brokers that accept connections and never answer.
     pub(crate) frozen: Vec<i32>,
 }
@@ -121,8 +129,12 @@ impl Fake {
             fetches: 0,
             asked: Vec::new(),
             fetch_versions: (4, 17),
+            fetch_version: -1,
             knows_api_versions_3: true,
             has_topic: true,
+            connections: 0,
+            waits: false,
+            throttle: Duration::ZERO,
             frozen: Vec::new(),
         };
         let fake = Self { state: Arc::new(Mutex::new(state)) };
@@ -153,6 +165,7 @@ impl Fake {
     }
 
     fn serve(&self, id: i32, mut stream: TcpStream) {
+        self.state().connections += 1;
         let mut length = [0; 4];
         while stream.read_exact(&mut length).is_ok() {
             let mut request = vec![0; i32::from_be_bytes(length) as usize];
@@ -165,7 +178,7 @@ impl Fake {
             let mut request = Bytes::from(request);
             let header = decode_request_header_from_buffer(&mut request).unwrap();
             let version = header.request_api_version;
-            let (mut body, mut reaction, mut idle) = (BytesMut::new(), Reaction::Answer, false);
+            let (mut body, mut reaction, mut pause) = (BytesMut::new(), Reaction::Answer, Duration::ZERO);
             let key = ApiKey::try_from(header.request_api_key).unwrap();
             let header_version = match key {
                 ApiKey::ApiVersions => {
@@ -180,6 +193,7 @@ impl Fake {
                 ApiKey::ListOffsets => {
                     let request = ListOffsetsRequest::decode(&mut request, version).unwrap();
                     self.list_offsets(id, &request).encode(&mut body, version).unwrap();
+                    pause = self.state().throttle;
                     ListOffsetsResponse::header_version(version)
                 }
                 ApiKey::Fetch => {
@@ -187,14 +201,21 @@ impl Fake {
                     let mut state = self.state();
                     let number = state.fetches;
                     state.fetches += 1;
+                    state.fetch_version = version;
                     if let Some(mut script) = state.script.take() {
                         reaction = script(&mut state, id, number);
                         state.script.get_or_insert(script);
                     }
                     let answer = state.fetch(id, &request);
-                    idle = answer.responses.iter().flat_map(|topic| &topic.partitions).all(|partition| {
+                    let idle = answer.responses.iter().flat_map(|topic| &topic.partitions).all(|partition| {
                         partition.error_code == 0 && partition.records.as_ref().is_none_or(Bytes::is_empty)
                     });
+                    pause = state.throttle;
+                    if idle {
+                        // As a broker that waits for data, though not as long, unless told to.
+                        let max_wait = Duration::from_millis(request.max_wait_ms as u64);
+                        pause += if state.waits { max_wait } else { Duration::from_millis(5) };
+                    }
                     answer.encode(&mut body, version).unwrap();
                     FetchResponse::header_version(version)
                 }
@@ -207,10 +228,7 @@ impl Fake {
             answer.put(body);
             let size = answer.len() as i32 - 4;
             answer[..4].copy_from_slice(&size.to_be_bytes());
-            if idle {
-                // As a broker that waits for data, though not as long.
-                thread::sleep(Duration::from_millis(5));
-            }
+            thread::sleep(pause);
             let sent = match reaction {
                 Reaction::Answer => stream.write_all(&answer),
                 Reaction::Silence => continue,
@@ -291,6 +309,13 @@ impl Fake {
     }
 }
 
+/// The last offset that a batch's header says it has.
+fn claimed_last(batch: &[u8]) -> i64 {
+    let base = i64::from_be_bytes(*batch.first_chunk().unwrap());
+    let delta = i32::from_be_bytes(*batch[23..].first_chunk().unwrap());
+    base.wrapping_add(i64::from(delta))
+}
+
 impl State {
     fn led(&self, id: i32, partition: i32, epoch: i32) -> Result<&Log, ResponseError> {
         let log = self.logs.get(&partition).filter(|_| self.has_topic);
@@ -329,7 +354,9 @@ impl State {
                 }
                 let mut bytes = Vec::new();
                 let mut room = left.min(asked.partition_max_bytes as usize);
-                for (_, _, batch) in log.batches.iter().filter(|(_, last, _)| *last >= asked.fetch_offset) {
+                // As brokers do it, by what the headers say.
+                let mut found = log.batches.iter().skip_while(|(_, _, batch)| claimed_last(batch) < asked.fetch_offset);
+                for (_, _, batch) in found.by_ref() {
                     if is_first && bytes.is_empty() {
                         room = room.max(batch.len());
                     } else if bytes.is_empty() && room < batch.len() {
@@ -353,6 +380,6 @@ impl State {
             let name = TopicName(StrBytes::from_static_str(TOPIC));
             topics.push(FetchableTopicResponse::default().with_topic(name).with_partitions(partitions));
         }
-        FetchResponse::default().with_responses(topics)
+        FetchResponse::default().with_throttle_time_ms(self.throttle.as_millis() as i32).with_responses(topics)
     }
 }
