@@ -210,7 +210,7 @@ fn load_report() -> LoadReport {
         latency_send: None,
         latency_is_acknowledgement: true,
         transactions: None,
-        provocations: Provocations { leader_changes: Some(0), ..Provocations::default() },
+        provocations: Provocations::NONE,
         errors: Vec::new(),
         trouble: Vec::new(),
         generator: Generator::default(),
@@ -265,7 +265,7 @@ fn verify_report(verdict: Verdict) -> VerifyReport {
         }],
         verdict,
         reason: format!("{lost} lost"),
-        provocations: Provocations { leader_changes: Some(0), ..Provocations::default() },
+        provocations: Provocations::NONE,
         provocations_known: true,
         cpu: CpuTime::default(),
     }

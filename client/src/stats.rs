@@ -1,14 +1,19 @@
 //! librdkafka's statistics: the part that a run reports.
 //!
-//! Emitted each `statistics.interval.ms`. Counters are totals since the client began; windows cover the
-//! last interval. Times are in µs, as in librdkafka. Not a source of latencies: windows are summaries.
+//! Emitted each `statistics.interval.ms`. Counters are totals since the client began. Not a source of latencies:
+//! librdkafka's windows are summaries.
 //!
 //! Mind `txretries`: it counts requests that were sent again, and a Produce request never is. librdkafka
 //! puts its *messages* back and builds new requests (`rdkafka_request.c`, 2.12.1). So message retries are
 //! [`Statistics::txmsgs`] (which counts each transmission) less the messages that were transmitted once;
 //! see [`Statistics::retransmitted`].
+//!
+//! Mind brokers, too: one that metadata does not name any more is removed with all that was counted of it
+//! (`rd_kafka_metadata_decommission_unavailable_brokers`, 2.12.1), and begins anew when it is named again. The broker
+//! that was killed or fenced is just the one whose timeouts matter: [`History`] keeps them. What was counted of it
+//! after the last emission that names it is lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use serde::Deserialize;
 
@@ -18,54 +23,26 @@ use crate::errors::ClientError;
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Statistics {
-    /// The client's name.
-    pub name: String,
-    /// Wall clock in seconds since the epoch.
-    pub time: i64,
     /// When it was taken, before its counters were read, in µs of the monotonic clock (`CLOCK_MONOTONIC` on Linux).
     pub ts: i64,
-    /// Time since the client began, in µs.
-    pub age: i64,
     /// Messages in the producer's queue.
     pub msg_cnt: u64,
-    /// Their bytes.
-    pub msg_size: u64,
-    /// Requests sent to all brokers.
-    pub tx: u64,
-    /// Bytes sent.
-    pub tx_bytes: u64,
     /// Messages put into Produce requests, each transmission counted.
     pub txmsgs: u64,
-    /// Their bytes.
-    pub txmsg_bytes: u64,
-    /// Messages consumed.
-    pub rxmsgs: u64,
-    /// Their bytes.
-    pub rxmsg_bytes: u64,
     /// Brokers by name. Bootstrap entries and logical ones (coordinators) are among them.
     pub brokers: BTreeMap<String, BrokerStatistics>,
-    /// Topics by name.
-    pub topics: BTreeMap<String, TopicStatistics>,
-    /// The idempotent or transactional producer's state.
-    pub eos: EosStatistics,
 }
 
-/// One connection to a broker.
+/// One broker, all connections to it one after the other.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct BrokerStatistics {
-    /// Its name.
-    pub name: String,
-    /// Its id, -1 for bootstrap and logical entries.
-    pub nodeid: i32,
     /// `UP`, `DOWN`, `CONNECT` and others.
     pub state: String,
     /// Requests sent.
     pub tx: u64,
     /// Bytes sent.
     pub txbytes: u64,
-    /// Transmission errors.
-    pub txerrs: u64,
     /// Requests sent again; never Produce requests (see the module).
     pub txretries: u64,
     /// Requests that timed out.
@@ -74,86 +51,12 @@ pub struct BrokerStatistics {
     pub connects: u64,
     /// Lost connections.
     pub disconnects: u64,
-    /// Round trips of the last interval, µs.
-    pub rtt: Window,
-    /// Time in the producer's queue, µs.
-    pub int_latency: Window,
-    /// Time from request to socket, µs.
-    pub outbuf_latency: Window,
-    /// Throttling, ms.
-    pub throttle: Window,
     /// Requests sent, by kind.
     pub req: BTreeMap<String, u64>,
 }
 
-/// A summary of the last interval.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Window {
-    /// Smallest value.
-    pub min: i64,
-    /// Largest value.
-    pub max: i64,
-    /// Mean.
-    pub avg: i64,
-    /// Sum of the values.
-    pub sum: i64,
-    /// How many values.
-    pub cnt: i64,
-    /// Median.
-    pub p50: i64,
-    /// 95th percentile.
-    pub p95: i64,
-    /// 99th percentile.
-    pub p99: i64,
-}
-
-/// One topic.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct TopicStatistics {
-    /// Bytes of a batch.
-    pub batchsize: Window,
-    /// Messages of a batch.
-    pub batchcnt: Window,
-    /// Partitions by number; -1 holds messages that have none yet.
-    pub partitions: BTreeMap<String, PartitionStatistics>,
-}
-
-/// One partition.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct PartitionStatistics {
-    /// Its number.
-    pub partition: i32,
-    /// The leader as the client knows it, -1 for none.
-    pub leader: i32,
-    /// Messages transmitted, each transmission counted.
-    pub txmsgs: u64,
-    /// Their bytes.
-    pub txbytes: u64,
-    /// Messages in flight.
-    pub msgs_inflight: u64,
-}
-
-/// State of the idempotent or transactional producer; all empty for others.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct EosStatistics {
-    /// The idempotent producer's state.
-    pub idemp_state: String,
-    /// The transactional producer's state.
-    pub txn_state: String,
-    /// The producer id; -1 for none.
-    pub producer_id: i64,
-    /// Its epoch.
-    pub producer_epoch: i32,
-    /// How often the epoch was raised.
-    pub epoch_cnt: u64,
-}
-
 impl Statistics {
-    /// Reads one emission. What librdkafka adds in newer versions is skipped.
+    /// Reads one emission. What else librdkafka tells is skipped.
     ///
     /// # Errors
     /// Text that is no such JSON.
@@ -172,15 +75,108 @@ impl Statistics {
     pub fn retransmitted(&self, transmitted: u64) -> u64 {
         self.txmsgs.saturating_sub(transmitted)
     }
+}
 
-    /// Leaders by topic and partition, as the client knows them.
-    pub fn leaders(&self) -> BTreeMap<(&str, i32), i32> {
-        let mut leaders = BTreeMap::new();
-        for (topic, found) in &self.topics {
-            for partition in found.partitions.values().filter(|partition| partition.partition >= 0) {
-                leaders.insert((topic.as_str(), partition.partition), partition.leader);
+impl BrokerStatistics {
+    /// Whether this began after `earlier` was told: it counts less.
+    fn began_after(&self, earlier: &Self) -> bool {
+        self.tx < earlier.tx || self.connects < earlier.connects || self.disconnects < earlier.disconnects
+    }
+
+    /// Adds what was counted before this began.
+    fn add(&mut self, earlier: &Self) {
+        self.tx += earlier.tx;
+        self.txbytes += earlier.txbytes;
+        self.txretries += earlier.txretries;
+        self.req_timeouts += earlier.req_timeouts;
+        self.connects += earlier.connects;
+        self.disconnects += earlier.disconnects;
+        for (request, sent) in &earlier.req {
+            *self.req.entry(request.clone()).or_default() += sent;
+        }
+    }
+
+    /// The same when the client removed it: a connection that was up is lost.
+    fn removed(mut self) -> Self {
+        self.disconnects += u64::from(self.state == "UP");
+        self.state.clear();
+        self
+    }
+}
+
+/// All statistics of a client's life, from one emission after the other.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct History {
+    latest: Option<Statistics>,
+    removed: BTreeMap<String, BrokerStatistics>,
+}
+
+impl History {
+    /// The next emission.
+    pub fn push(&mut self, next: Statistics) {
+        let before = self.latest.take().map(|statistics| statistics.brokers).unwrap_or_default();
+        for (name, broker) in before {
+            if next.brokers.get(&name).is_none_or(|now| now.began_after(&broker)) {
+                match self.removed.entry(name) {
+                    Entry::Vacant(free) => drop(free.insert(broker.removed())),
+                    Entry::Occupied(mut earlier) => earlier.get_mut().add(&broker.removed()),
+                }
             }
         }
-        leaders
+        self.latest = Some(next);
+    }
+
+    /// When the latest emission was taken, in µs of the monotonic clock.
+    pub fn until_us(&self) -> Option<i64> {
+        self.latest.as_ref().map(|latest| latest.ts)
+    }
+
+    /// The latest emission, with what was counted of brokers that were removed; all zero where none came.
+    pub fn whole(&self) -> Statistics {
+        let mut whole = self.latest.clone().unwrap_or_default();
+        for (name, broker) in &self.removed {
+            whole.brokers.entry(name.clone()).or_default().add(broker);
+        }
+        whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broker(state: &str, tx: u64, req_timeouts: u64, disconnects: u64) -> BrokerStatistics {
+        let req = BTreeMap::from([("Produce".to_owned(), tx)]);
+        BrokerStatistics { state: state.into(), tx, req_timeouts, disconnects, connects: 1, req, ..Default::default() }
+    }
+
+    fn emission<const N: usize>(ts: i64, brokers: [(&str, BrokerStatistics); N]) -> Statistics {
+        let brokers = brokers.into_iter().map(|(name, broker)| (name.to_owned(), broker)).collect();
+        Statistics { ts, brokers, ..Statistics::default() }
+    }
+
+    fn counts(history: &History) -> Vec<(u64, u64, u64)> {
+        history.whole().sent_to("Produce").map(|broker| (broker.tx, broker.req_timeouts, broker.disconnects)).collect()
+    }
+
+    #[test]
+    fn what_a_removed_broker_counted_stays_also_when_it_comes_back() {
+        let mut history = History::default();
+        assert_eq!((history.until_us(), history.whole()), (None, Statistics::default()));
+        history.push(emission(1, [("a", broker("UP", 10, 0, 0)), ("b", broker("UP", 20, 3, 0))]));
+        history.push(emission(2, [("a", broker("UP", 11, 0, 0))]));
+        assert_eq!(counts(&history), [(11, 0, 0), (20, 3, 1)]);
+        // A broker that is back counts on, its earlier life once.
+        history.push(emission(3, [("a", broker("UP", 12, 0, 0)), ("b", broker("UP", 5, 1, 0))]));
+        assert_eq!(counts(&history), [(12, 0, 0), (25, 4, 1)]);
+        history.push(emission(4, [("a", broker("UP", 13, 0, 0)), ("b", broker("UP", 6, 1, 0))]));
+        assert_eq!(counts(&history), [(13, 0, 0), (26, 4, 1)]);
+        // Removed and back between two emissions: it counts less than before.
+        history.push(emission(5, [("a", broker("UP", 14, 0, 0)), ("b", broker("DOWN", 2, 0, 0))]));
+        assert_eq!(counts(&history), [(14, 0, 0), (28, 4, 2)]);
+        // A connection that was down when its broker was removed is not lost once more.
+        history.push(emission(6, [("a", broker("UP", 14, 0, 0))]));
+        assert_eq!(counts(&history), [(14, 0, 0), (28, 4, 2)]);
+        assert_eq!(history.until_us(), Some(6));
     }
 }

@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use ackmark_client::{DeliveryBatch, ErrorCode, EventSink, Outcome, RawProducer, stats::Statistics};
+use ackmark_client::{
+    DeliveryBatch, ErrorCode, EventSink, Outcome, RawProducer,
+    stats::{History, Statistics},
+};
 use ackmark_ledger::{DeliveryLedger, State};
 use ackmark_schema::report::load::{Counts, ErrorCount, ErrorOutcome};
 
@@ -65,7 +68,9 @@ pub(crate) struct Delivery<'r> {
     pub(crate) seconds: Sender<ProducerSecond>,
     /// Emptied histograms come back here.
     pub(crate) spare: Receiver<Box<Latencies>>,
-    /// How often statistics come.
+    /// The client's statistics until now.
+    pub(crate) statistics: History,
+    /// How often they come.
     pub(crate) statistics_interval: Duration,
 }
 
@@ -97,14 +102,16 @@ pub(crate) struct Delivered {
     pub(crate) rejected_by_broker: u64,
     /// Messages that the client refused.
     pub(crate) refused: u64,
-    /// The last statistics.
-    pub(crate) statistics: Option<Statistics>,
+    /// The client's statistics.
+    pub(crate) statistics: History,
+    /// Whether they are of after the end: else they count too little.
+    pub(crate) counted_to_end: bool,
     /// The ledger, for whoever goes on with it.
     pub(crate) ledger: Option<DeliveryLedger>,
 }
 
 impl Delivered {
-    /// Adds what was reported to the same producer before; statistics are of its whole life.
+    /// Adds what was reported to the same producer before. Its statistics were taken over.
     pub(crate) fn absorb(&mut self, earlier: Self) {
         self.total.acknowledged += earlier.total.acknowledged;
         self.total.failed += earlier.total.failed;
@@ -124,7 +131,6 @@ impl Delivered {
         }
         self.rejected_by_broker += earlier.rejected_by_broker;
         self.refused += earlier.refused;
-        self.statistics = self.statistics.take().or(earlier.statistics);
     }
 }
 
@@ -162,25 +168,23 @@ pub(crate) struct Sink<'r> {
     second_errors: u64,
     /// What the event at hand reported, and what of it without an error.
     event: (Amount, Amount),
-    statistics: String,
 }
 
 impl<'r> Sink<'r> {
     /// Nothing was reported so far.
-    pub(crate) fn new(parts: Delivery<'r>) -> Self {
+    pub(crate) fn new(mut parts: Delivery<'r>) -> Self {
         let latencies = parts.stamps.is_some().then(|| Box::new(Latencies::new()));
+        let statistics = std::mem::take(&mut parts.statistics);
         Self {
             interval_ns: parts.window.interval_ns(),
             parts,
-            found: Delivered::default(),
+            found: Delivered { statistics, ..Delivered::default() },
             errors: BTreeMap::new(),
             latencies,
             second: 0,
-
             second_delivered: 0,
             second_errors: 0,
             event: Default::default(),
-            statistics: String::new(),
         }
     }
 
@@ -335,24 +339,14 @@ impl<'r> Sink<'r> {
         let ended_ns = self.parts.clock.now_ns();
         let deadline_ns = ended_ns + 2 * self.parts.statistics_interval.as_nanos() as u64;
         let ended_us = self.parts.clock.monotonic_us(ended_ns);
-        while self.found.statistics.as_ref().is_none_or(|known| known.ts < ended_us)
-            && self.parts.clock.now_ns() < deadline_ns
-        {
+        let counted = |found: &Delivered| found.statistics.until_us().is_some_and(|until_us| until_us >= ended_us);
+        while !counted(&self.found) && self.parts.clock.now_ns() < deadline_ns {
             producer.poll_events(POLL, self);
-            self.read_statistics();
         }
-    }
-
-    /// Reads the latest that came, if any came since.
-    fn read_statistics(&mut self) {
-        if !self.statistics.is_empty() {
-            self.found.statistics = Statistics::parse(&self.statistics).ok();
-            self.statistics.clear();
-        }
+        self.found.counted_to_end = counted(&self.found);
     }
 
     fn finish(mut self) -> Delivered {
-        self.read_statistics();
         let errors = self.errors.into_iter().map(|((code, outcome), count)| ErrorCount {
             name: code.name(),
             code: code.raw(),
@@ -389,8 +383,10 @@ impl EventSink for Sink<'_> {
     }
 
     fn stats(&mut self, json: &str) {
-        self.statistics.clear();
-        self.statistics.push_str(json);
+        // Without statistics that can be read, what they count is told as unknown.
+        if let Ok(statistics) = Statistics::parse(json) {
+            self.found.statistics.push(statistics);
+        }
     }
 }
 
@@ -491,6 +487,7 @@ mod tests {
                 rejections: rejections.1,
                 seconds: seconds.0,
                 spare: spare.1,
+                statistics: History::default(),
                 statistics_interval: Duration::ZERO,
             });
             let mut states = BTreeMap::new();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ackmark_client::{ErrorCode, librdkafka_version};
+use ackmark_client::{ErrorCode, librdkafka_version, stats::Statistics};
 use ackmark_schema::{
     latency::LatencySummary,
     load_spec::{LoadSpec, Schedule},
@@ -237,21 +237,22 @@ fn complaints(delivered: &[Delivered]) -> Vec<Warning> {
 }
 
 fn provocations(findings: &Findings, tallies: &[&TransactionTally], leader_changes: Option<u64>) -> Provocations {
-    let of_each = || findings.delivered.iter().filter_map(|found| found.statistics.as_ref());
-    let retransmitted = |(sent, found): (&Sent, &Delivered)| {
-        let taken = sent.total.messages.saturating_sub(found.refused);
-        found.statistics.as_ref().map_or(0, |statistics| statistics.retransmitted(taken))
+    let whole: Vec<Statistics> = findings.delivered.iter().map(|found| found.statistics.whole()).collect();
+    let retransmitted = |((sent, found), statistics): ((&Sent, &Delivered), &Statistics)| {
+        statistics.retransmitted(sent.total.messages.saturating_sub(found.refused))
     };
-    let producing = || of_each().flat_map(|statistics| statistics.sent_to("Produce"));
-    let coordinators = of_each().flat_map(|statistics| statistics.sent_to("EndTxn"));
+    let sent = findings.sent.iter().zip(&findings.delivered);
+    let producing = || whole.iter().flat_map(|statistics| statistics.sent_to("Produce"));
+    let coordinators = whole.iter().flat_map(|statistics| statistics.sent_to("EndTxn"));
     Provocations {
-        retransmitted: findings.sent.iter().zip(&findings.delivered).map(retransmitted).sum(),
+        retransmitted: sent.zip(&whole).map(retransmitted).sum(),
         produce_errors: findings.delivered.iter().map(|found| found.rejected_by_broker).sum(),
         transaction_errors: coordinators.map(|broker| broker.txretries).sum::<u64>()
             + tallies.iter().map(|tally| tally.broker_errors).sum::<u64>(),
         request_timeouts: producing().map(|broker| broker.req_timeouts).sum(),
         disconnects: producing().map(|broker| broker.disconnects).sum(),
         leader_changes,
+        counted_to_end: findings.delivered.iter().all(|found| found.counted_to_end),
     }
 }
 
@@ -259,7 +260,7 @@ fn provocations(findings: &Findings, tallies: &[&TransactionTally], leader_chang
 mod tests {
     use std::collections::BTreeMap;
 
-    use ackmark_client::stats::{BrokerStatistics, Statistics};
+    use ackmark_client::stats::{BrokerStatistics, History};
 
     use super::*;
 
@@ -271,7 +272,8 @@ mod tests {
 
     fn of_producer(sent: u64, refused: u64, txmsgs: u64, requests: &[&str]) -> (Sent, Delivered) {
         let brokers = requests.iter().map(|request| ((*request).to_owned(), troubled(request))).collect();
-        let statistics = Some(Statistics { txmsgs, brokers, ..Statistics::default() });
+        let mut statistics = History::default();
+        statistics.push(Statistics { txmsgs, brokers, ..Statistics::default() });
         let sent = Sent {
             total: Amount { messages: sent, bytes: 0 },
             measured: Amount::default(),
@@ -279,7 +281,7 @@ mod tests {
             outstanding: 0,
             ..Sent::default()
         };
-        (sent, Delivered { refused, rejected_by_broker: 2, statistics, ..Delivered::default() })
+        (sent, Delivered { refused, rejected_by_broker: 2, statistics, counted_to_end: true, ..Delivered::default() })
     }
 
     fn seen(producers: impl IntoIterator<Item = (Sent, Delivered)>, leader_changes: Option<u64>) -> Provocations {
@@ -290,7 +292,7 @@ mod tests {
     #[test]
     fn only_connections_that_carried_the_promise_can_provoke_it() {
         let elsewhere = seen([of_producer(100, 0, 100, &["Metadata", "ApiVersion", "FindCoordinator"])], Some(0));
-        assert_eq!(elsewhere, Provocations { produce_errors: 2, leader_changes: Some(0), ..Provocations::default() });
+        assert_eq!(elsewhere, Provocations { produce_errors: 2, ..Provocations::NONE });
         let carried = seen([of_producer(100, 0, 100, &["Metadata", "Produce", "EndTxn"])], None);
         let found = Provocations {
             retransmitted: 0,
@@ -299,6 +301,7 @@ mod tests {
             request_timeouts: 20,
             disconnects: 300,
             leader_changes: None,
+            counted_to_end: true,
         };
         assert_eq!(carried, found);
     }

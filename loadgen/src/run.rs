@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use ackmark_client::{ClientProperties, LogSink, RawProducer};
+use ackmark_client::{ClientProperties, LogSink, RawProducer, stats::History};
 use ackmark_ledger::{DeliveryLedger, Identity, SendLedger, TransactionLog};
 use ackmark_schema::{
     load_spec::{LoadSpec, SPEC_FILE, Schedule},
@@ -140,8 +140,8 @@ fn live(
     if spec.profile.transactions.is_some() {
         producers.iter().try_for_each(|producer| init_transactions(producer, stop))?;
     }
-    let ledgers = (0..spec.producers).map(|producer| Ledgers::create(spec, &life, folder, producer));
-    let mut ledgers: Vec<Ledgers> = ledgers.collect::<Result<_, _>>()?;
+    let estates = (0..spec.producers).map(|producer| Estate::create(spec, &life, folder, producer));
+    let mut estates: Vec<Estate> = estates.collect::<Result<_, _>>()?;
     let bytes = report_bytes(spec);
     let reserve =
         files::reserve(folder, bytes).map_err(|source| LoadError::NoRoom { path: folder.into(), bytes, source })?;
@@ -157,8 +157,8 @@ fn live(
 
     let mut resent = None;
     if life.has_resends() {
-        let again = resend(spec, &life, folder, &in_effect, &producers, ledgers, &pool, progress, stop)?;
-        ledgers = again.ledgers;
+        let again = resend(spec, &life, folder, &in_effect, &producers, estates, &pool, progress, stop)?;
+        estates = again.estates;
         resent = Some((again.sent, again.delivered, again.error));
     }
     life.keys = Vec::new();
@@ -178,7 +178,7 @@ fn live(
     let (halt, in_effect) = (&halt, &in_effect[..]);
     let common = Common { spec: sends, life, folder, clock, halt, window: &window, in_effect, resends: false };
     let (flows, borders) = (flows(spec), borders(spec));
-    let Crew { mut lines, spares, seconds } = crew(&common, &producers, &flows, &borders, ledgers, &pool)?;
+    let Crew { mut lines, spares, seconds } = crew(&common, &producers, &flows, &borders, estates, &pool)?;
     arrange(&mut lines);
     let log = match &mut latency_file {
         None => None,
@@ -241,7 +241,7 @@ const TRY_AGAIN: &str = "see what keeps the brokers from answering, then go on w
 struct Again {
     sent: Vec<Sent>,
     delivered: Vec<Delivered>,
-    ledgers: Vec<Ledgers>,
+    estates: Vec<Estate>,
     /// What went wrong: then the run has ended.
     error: Option<String>,
 }
@@ -256,7 +256,7 @@ fn resend(
     folder: &Path,
     in_effect: &[Property],
     producers: &[RawProducer],
-    ledgers: Vec<Ledgers>,
+    estates: Vec<Estate>,
     pool: &Pool,
     progress: &dyn Progress,
     stop: &AtomicBool,
@@ -266,7 +266,7 @@ fn resend(
     let halt = &Halt::new(stop, clock, u64::MAX);
     let common = Common { spec, life, folder, clock, halt, window: &window, in_effect, resends: true };
     let (flows, borders) = (flows(spec), borders(spec));
-    let Crew { lines, spares, seconds } = crew(&common, producers, &flows, &borders, ledgers, pool)?;
+    let Crew { lines, spares, seconds } = crew(&common, producers, &flows, &borders, estates, pool)?;
     let mut watch = Watch::new(&common, &flows, progress, Collector::new(spares, None));
     let (mut sent, mut delivered) = drive(&common, lines, producers, &seconds, &mut watch)?;
     // A report that came later would be taken for one of what is sent next; nothing is, where the caller wants an end.
@@ -275,13 +275,14 @@ fn resend(
         let within = spec.drain_timeout.0;
         halt.fail(format!("{}, but {open} of them were not reported within {within:?}: {TRY_AGAIN}", watch.sent()));
     }
-    let ledgers = sent.iter_mut().zip(&mut delivered).map(|(sent, delivered)| Ledgers {
+    let estates = sent.iter_mut().zip(&mut delivered).map(|(sent, delivered)| Estate {
         send: sent.ledger.take(),
         delivery: delivered.ledger.take(),
         transactions: sent.transaction_log.take(),
+        statistics: std::mem::take(&mut delivered.statistics),
     });
-    let ledgers = ledgers.collect();
-    Ok(Again { sent, delivered, ledgers, error: halt.error().map(str::to_owned) })
+    let estates = estates.collect();
+    Ok(Again { sent, delivered, estates, error: halt.error().map(str::to_owned) })
 }
 
 fn flows(spec: &LoadSpec) -> Vec<Flow> {
@@ -305,16 +306,16 @@ fn crew<'r>(
     producers: &'r [RawProducer],
     flows: &'r [Flow],
     borders: &'r [Vec<AtomicU64>],
-    ledgers: Vec<Ledgers>,
+    estates: Vec<Estate>,
     pool: &Pool,
 ) -> Result<Crew<'r>, LoadError> {
     let (out, seconds) = mpsc::channel();
     let (mut lines, mut spares) = (Vec::new(), Vec::new());
-    for (number, (producer, ledgers)) in producers.iter().zip(ledgers).enumerate() {
+    for (number, (producer, estate)) in producers.iter().zip(estates).enumerate() {
         let (give_back, spare) = mpsc::channel();
         spares.push(give_back);
         let (flow, measured_from) = (&flows[number], &borders[number][..]);
-        let own = Own { number: number as u32, producer, flow, measured_from, ledgers };
+        let own = Own { number: number as u32, producer, flow, measured_from, estate };
         lines.push(line(common, own, pool.clone(), out.clone(), spare)?);
     }
     Ok(Crew { lines, spares, seconds })
@@ -339,27 +340,29 @@ struct Own<'r> {
     producer: &'r RawProducer,
     flow: &'r Flow,
     measured_from: &'r [AtomicU64],
-    ledgers: Ledgers,
+    estate: Estate,
 }
 
-/// A producer's ledgers; none when the run is not verified.
-struct Ledgers {
+/// What a producer's threads leave to those that go on with it: its ledgers, none when the run is not verified, and
+/// what its client has counted.
+struct Estate {
     send: Option<SendLedger>,
     delivery: Option<DeliveryLedger>,
     transactions: Option<TransactionLog>,
+    statistics: History,
 }
 
-impl Ledgers {
+impl Estate {
     fn create(spec: &LoadSpec, life: &Life, folder: &Path, producer: u32) -> Result<Self, LoadError> {
         if !spec.verified {
-            return Ok(Self { send: None, delivery: None, transactions: None });
+            return Ok(Self { send: None, delivery: None, transactions: None, statistics: History::default() });
         }
         let identity = Identity { run: spec.run, producer, incarnation: life.incarnation };
         let (starts, resends) = (life.starts(spec, producer), &life.resends[producer as usize]);
         let (send, delivery) = ackmark_ledger::create(folder, identity, &starts, resends)?;
         let transactional = spec.profile.transactions.is_some();
         let transactions = transactional.then(|| TransactionLog::create(folder, identity)).transpose()?;
-        Ok(Self { send: Some(send), delivery: Some(delivery), transactions })
+        Ok(Self { send: Some(send), delivery: Some(delivery), transactions, statistics: History::default() })
     }
 }
 
@@ -382,7 +385,7 @@ fn line<'r>(
             (Some(taker), Some(giver))
         }
     };
-    let Ledgers { send: send_ledger, delivery: delivery_ledger, transactions: log } = own.ledgers;
+    let Estate { send: send_ledger, delivery: delivery_ledger, transactions: log, statistics } = own.estate;
     let transactions = spec.profile.transactions.map(|bounds| {
         let transaction_timeout =
             properties::milliseconds(common.in_effect, "transaction.timeout.ms").unwrap_or(INIT_TIMEOUT);
@@ -412,6 +415,7 @@ fn line<'r>(
         rejections,
         seconds,
         spare,
+        statistics,
         statistics_interval: properties::milliseconds(common.in_effect, "statistics.interval.ms").unwrap_or_default(),
     };
     let bounds = Bounds { messages: spec.outstanding.0, bytes: spec.outstanding_bytes.0 };

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use ackmark_client::{ClientProperties, ErrorCode, LogSink, MessageBatch, Outcome, RawProducer};
+use ackmark_client::{ClientProperties, ErrorCode, LogSink, MessageBatch, Outcome, RawProducer, stats::History};
 use ackmark_ledger::{DeliveryLedger, Identity, SendLedger, StreamStart};
 use ackmark_schema::{
     latency::LatencySummary,
@@ -215,6 +215,7 @@ pub fn report(ledgers: (SendLedger, DeliveryLedger), every: usize, work: impl Fn
         rejections,
         seconds,
         spare,
+        statistics: History::default(),
         statistics_interval: Duration::from_secs(1),
     });
     let reports: Vec<Vec<Report>> = (0..PARTITIONS)

@@ -120,6 +120,23 @@ impl Loaded {
             assert!((second.from_s - at as f64 * interval_s).abs() < 1e-9 && second.length_s <= interval_s);
         }
     }
+
+    /// A distribution's 90th percentile in microseconds, or a panic that tells why there is none.
+    #[track_caller]
+    fn p90(&self, summary: Option<&LatencySummary>) -> u64 {
+        let value_us = summary.and_then(|summary| summary.at(90.0)).and_then(|percentile| percentile.value_us);
+        let LoadReport { ending, error, total, errors, trouble, transactions, .. } = &self.report;
+        value_us.unwrap_or_else(|| {
+            panic!("{ending:?} {error:?}\n{total:?}\n{errors:?}\n{trouble:?}\n{transactions:?}\n{summary:?}")
+        })
+    }
+
+    /// The 90th percentiles from the intended time and from the send.
+    #[track_caller]
+    fn latencies(&self) -> (u64, u64) {
+        let of = |summary: &Option<LatencySummary>| self.p90(summary.as_ref());
+        (of(&self.report.latency_intended), of(&self.report.latency_send))
+    }
 }
 
 /// Every message of the topic: its partition, key and header, in order within its partition.
@@ -236,9 +253,8 @@ fn latency_counts_from_the_intended_time_when_the_cluster_is_slow() {
     loaded.check();
     assert_eq!(loaded.report.total.acknowledged, 2_000, "none is skipped");
     assert!(loaded.report.generator.queue_full > 0);
-    let p90 = |summary: &Option<LatencySummary>| summary.as_ref().unwrap().at(90.0).unwrap().value_us.unwrap();
-    let (intended, send) = (p90(&loaded.report.latency_intended), p90(&loaded.report.latency_send));
-    let lag = p90(&loaded.report.generator.schedule_lag);
+    let (intended, send) = loaded.latencies();
+    let lag = loaded.p90(loaded.report.generator.schedule_lag.as_ref());
     assert!(send >= 400_000, "{send}");
     assert!(intended > send + 200_000, "{intended} {send}");
     assert!(lag < 200_000, "waiting for reports is not the generator's lateness: {lag}");
@@ -257,8 +273,7 @@ fn a_commit_that_takes_long_is_not_the_generators_lateness() {
     let loaded = load(&spec);
     loaded.check();
     assert_eq!(loaded.report.measured.counts.sent, 6_000);
-    let p90 = |summary: &Option<LatencySummary>| summary.as_ref().unwrap().at(90.0).unwrap().value_us.unwrap();
-    let (intended, send) = (p90(&loaded.report.latency_intended), p90(&loaded.report.latency_send));
+    let (intended, send) = loaded.latencies();
     // A flush and a commit are a round trip each at least, so more than a third of the messages fall due while they
     // last, and a tenth waits for most of that time. How much more their own sending takes than that of the others
     // depends on how they come into requests, so half a round trip is asked for.
@@ -551,7 +566,7 @@ fn a_commit_that_the_coordinator_puts_off_is_a_provocation_and_nothing_else_is()
     let loaded = load(&LoadSpec { messages: Some(Count(1_000)), ..spec(&cluster, "transactional") });
     loaded.check();
     assert_eq!((loaded.report.ending, loaded.report.total.acknowledged), (Ending::Completed, 1_000));
-    let provoked = Provocations { transaction_errors: 1, leader_changes: Some(0), ..Provocations::default() };
+    let provoked = Provocations { transaction_errors: 1, ..Provocations::NONE };
     assert_eq!(loaded.report.provocations, provoked);
 }
 

@@ -150,15 +150,13 @@ fn reason(verdict: Verdict, findings: &[Finding], circumstances: &Circumstances,
         }
         Verdict::Inconclusive => doubt(findings, circumstances, expired),
         Verdict::HeldUnprovoked => match circumstances.provocations {
-            Some(Provocations { leader_changes: None, .. }) => format!(
-                "{}; nothing is known to have tested them: no message sent again, error answer, timeout or disconnect; \
-                 leader changes: unknown",
-                kept()
-            ),
-            Some(_) => format!(
-                "{}; nothing tested them: no message sent again, error answer, timeout, disconnect or leader change",
-                kept()
-            ),
+            Some(provocations) => match provocations.unknown() {
+                Some(unknown) => format!("{}; nothing is known to have tested them; unknown: {unknown}", kept()),
+                None => format!(
+                    "{}; nothing tested them: no message sent again, error answer, timeout, disconnect or leader change",
+                    kept()
+                ),
+            },
             None => format!("{}; what tested them is unknown: a load that was killed leaves no report", kept()),
         },
         Verdict::Held => format!("{} under {}", kept(), circumstances.provocations.map_or(String::new(), told)),
@@ -198,6 +196,6 @@ fn told(provocations: Provocations) -> String {
     let known = provocations.named().into_iter().filter_map(|(what, count)| count.map(|count| (what, count)));
     let seen: Vec<String> =
         known.filter(|(_, count)| *count > 0).map(|(what, count)| format!("{count} {what}")).collect();
-    let unknown = if provocations.leader_changes.is_none() { " (leader changes: unknown)" } else { "" };
-    seen.join(", ") + unknown
+    let unknown = provocations.unknown().map(|unknown| format!(" (unknown: {unknown})"));
+    seen.join(", ") + unknown.as_deref().unwrap_or_default()
 }

@@ -41,16 +41,11 @@ fn found(world: &World, log: Log) -> Vec<(Class, u64)> {
     counts(&world.weigh(&[world.scan(Isolation::ReadUncommitted, &[log])]))
 }
 
-/// Nothing tested the promise, and everything that could tell did.
-fn no_provocation() -> Provocations {
-    Provocations { leader_changes: Some(0), ..Provocations::default() }
-}
-
 fn circumstances(world: &World) -> Circumstances {
     Circumstances {
         seal: SealState::Sealed,
         simulated: false,
-        provocations: Some(no_provocation()),
+        provocations: Some(Provocations::NONE),
         ledger: LedgerReader::open(world.folder.path(), &world.manifest).unwrap().counts(),
     }
 }
@@ -295,17 +290,21 @@ fn a_kept_promise_is_held_only_where_something_tested_it() {
     assert_eq!(judgement.verdict, Verdict::HeldUnprovoked);
     assert!(judgement.reason.starts_with("100 of 100 messages acknowledged"), "{}", judgement.reason);
     let judgement =
-        judged_log(log.clone(), |c| c.provocations = Some(Provocations { retransmitted: 3, ..no_provocation() }));
+        judged_log(log.clone(), |c| c.provocations = Some(Provocations { retransmitted: 3, ..Provocations::NONE }));
     assert_eq!(judgement.verdict, Verdict::Held);
     assert!(judgement.reason.ends_with("under 3 messages sent again"), "{}", judgement.reason);
-    let nobody_could_tell = Provocations { leader_changes: None, ..no_provocation() };
+    let nobody_could_tell = Provocations { leader_changes: None, ..Provocations::NONE };
     let judgement = judged_log(log.clone(), |c| c.provocations = Some(nobody_could_tell));
     assert_eq!(judgement.verdict, Verdict::HeldUnprovoked);
-    assert!(judgement.reason.ends_with("leader changes: unknown"), "{}", judgement.reason);
+    assert!(judgement.reason.ends_with("unknown: leader changes"), "{}", judgement.reason);
     let unknown_beside = Provocations { disconnects: 1, ..nobody_could_tell };
     let judgement = judged_log(log.clone(), |c| c.provocations = Some(unknown_beside));
     assert_eq!(judgement.verdict, Verdict::Held);
-    assert!(judgement.reason.ends_with("under 1 disconnects (leader changes: unknown)"), "{}", judgement.reason);
+    assert!(judgement.reason.ends_with("under 1 disconnects (unknown: leader changes)"), "{}", judgement.reason);
+    let uncounted = Provocations { counted_to_end: false, ..Provocations::NONE };
+    let judgement = judged_log(log.clone(), |c| c.provocations = Some(uncounted));
+    assert_eq!(judgement.verdict, Verdict::HeldUnprovoked);
+    assert!(judgement.reason.ends_with("unknown: what the client counted last"), "{}", judgement.reason);
     let judgement = judged_log(log, |c| c.provocations = None);
     assert_eq!(judgement.verdict, Verdict::HeldUnprovoked);
     assert!(judgement.reason.contains("unknown"), "{}", judgement.reason);

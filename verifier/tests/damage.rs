@@ -48,7 +48,7 @@ fn judged(world: &World, scans: &[ScanAccounts]) -> Judgement {
     let circumstances = Circumstances {
         seal: SealState::Sealed,
         simulated: false,
-        provocations: Some(Provocations { retransmitted: 3, leader_changes: Some(0), ..Provocations::default() }),
+        provocations: Some(Provocations { retransmitted: 3, ..Provocations::NONE }),
         ledger: world.ledger().counts(),
     };
     judge(world.weigh(scans), &world.manifest.promise, &circumstances)

@@ -81,7 +81,7 @@ fn trial(index: u32, round: u32, profile: &str, per_s: f64) -> Trial {
             latency_send: None,
             latency_is_acknowledgement: profile != "at-most-once",
             transactions: None,
-            provocations: Provocations { leader_changes: Some(0), ..Provocations::default() },
+            provocations: Provocations::NONE,
             generator: Generator::default(),
             brokers_cpu: Some(CpuTime { user_s: 1.5, system_s: 0.5 }),
         }),

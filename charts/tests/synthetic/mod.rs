@@ -178,7 +178,7 @@ impl Run {
                 latency_send: None,
                 latency_is_acknowledgement: name != "at-most-once",
                 transactions: None,
-                provocations: Provocations { leader_changes: Some(0), ..Provocations::default() },
+                provocations: Provocations::NONE,
                 generator: Generator::default(),
                 brokers_cpu: Some(CpuTime::default()),
             }),
@@ -253,7 +253,7 @@ impl Run {
             },
             messages_in_log: self.messages,
             findings: findings.collect(),
-            provocations: Provocations { leader_changes: Some(0), ..Provocations::default() },
+            provocations: Provocations::NONE,
         }
     }
 

@@ -114,10 +114,10 @@ fn verdicts(result: &RunResult) -> Table {
 /// How often a promise was put to the test; "unknown" where nothing is known to have and not all is known.
 fn seen(provocations: &Provocations) -> String {
     let known: u64 = provocations.named().into_iter().filter_map(|(_, count)| count).sum();
-    match (known, provocations.leader_changes) {
-        (0, None) => "unknown".to_owned(),
-        (known, None) => format!("at least {}", figures::count(known)),
-        (known, Some(_)) => figures::count(known),
+    match (known, provocations.unknown()) {
+        (0, Some(_)) => "unknown".to_owned(),
+        (known, Some(_)) => format!("at least {}", figures::count(known)),
+        (known, None) => figures::count(known),
     }
 }
 
@@ -235,12 +235,12 @@ mod tests {
 
     #[test]
     fn what_nobody_could_tell_is_not_counted_as_none() {
-        let told = |disconnects, leader_changes| {
-            seen(&Provocations { disconnects, leader_changes, ..Provocations::default() })
-        };
+        let told =
+            |disconnects, leader_changes| seen(&Provocations { disconnects, leader_changes, ..Provocations::NONE });
         assert_eq!(told(0, None), "unknown");
         assert_eq!(told(2, None), "at least 2");
         assert_eq!(told(2, Some(1)), "3");
         assert_eq!(told(0, Some(0)), "0");
+        assert_eq!(seen(&Provocations { counted_to_end: false, ..Provocations::NONE }), "unknown");
     }
 }

@@ -108,16 +108,17 @@ pub(crate) fn provocations(seen: &Provocations) -> String {
         .into_iter()
         .filter_map(|(what, counted)| Some(count(counted.filter(|counted| *counted > 0)?, what)))
         .collect();
-    let unknown = if seen.leader_changes.is_none() { " Leader changes: unknown." } else { "" };
-    match (told.is_empty(), seen.leader_changes) {
-        (true, Some(_)) => "Nothing put the promise to the test: no message sent again, error answer, timeout, \
-                            disconnect or leader change."
+    match (told.is_empty(), seen.unknown()) {
+        (true, None) => "Nothing put the promise to the test: no message sent again, error answer, timeout, \
+                         disconnect or leader change."
             .to_owned(),
-        (true, None) => format!(
-            "Nothing is known to have put the promise to the test: no message sent again, error answer, timeout or \
-             disconnect.{unknown}"
-        ),
-        (false, _) => format!("The promise was put to the test by {}.{unknown}", told.join(", ")),
+        (true, Some(unknown)) => {
+            format!("Nothing is known to have put the promise to the test. Unknown: {unknown}.")
+        }
+        (false, None) => format!("The promise was put to the test by {}.", told.join(", ")),
+        (false, Some(unknown)) => {
+            format!("The promise was put to the test by at least {}. Unknown: {unknown}.", told.join(", "))
+        }
     }
 }
 
@@ -150,15 +151,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leader_changes_that_nobody_could_tell_are_unknown_and_never_none() {
-        let mut seen = Provocations::default();
-        assert!(provocations(&seen).starts_with("Nothing is known to have"), "{}", provocations(&seen));
+    fn what_nobody_could_tell_is_unknown_and_never_none() {
+        let mut seen = Provocations { leader_changes: None, ..Provocations::NONE };
+        let unknown = "Nothing is known to have put the promise to the test. Unknown: leader changes.";
+        assert_eq!(provocations(&seen), unknown);
         seen.disconnects = 1_200;
-        let told = "The promise was put to the test by 1,200 disconnects. Leader changes: unknown.";
+        let told = "The promise was put to the test by at least 1,200 disconnects. Unknown: leader changes.";
         assert_eq!(provocations(&seen), told);
         seen.leader_changes = Some(0);
         assert_eq!(provocations(&seen), "The promise was put to the test by 1,200 disconnects.");
         seen.disconnects = 0;
         assert!(provocations(&seen).starts_with("Nothing put"), "{}", provocations(&seen));
+        seen.counted_to_end = false;
+        let unknown = "Nothing is known to have put the promise to the test. Unknown: what the client counted last.";
+        assert_eq!(provocations(&seen), unknown);
     }
 }

@@ -58,6 +58,24 @@ pub(crate) fn ackmark(folder: &Path) -> Command {
     command
 }
 
+/// The same, behind everything else that wants a processor. While a partition is blocked, librdkafka's idempotent
+/// producer polls without pause (README, notes on figures): some of them on two cores starve brokers with short timeouts
+/// until these fence each other, and a test would see that instead of what it did to a broker.
+pub(crate) fn with_low_priority(command: &Command) -> Command {
+    let mut lowered = Command::new("nice");
+    lowered.args(["-n", "19"]).arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        lowered.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => lowered.env(name, value),
+            None => lowered.env_remove(name),
+        };
+    }
+    lowered
+}
+
 /// Runs the binary in a folder to its end.
 pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Run {
     finish(ackmark(folder).args(arguments))

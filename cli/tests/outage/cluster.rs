@@ -33,7 +33,7 @@ pub(crate) const SECOND_VICTIM: i32 = 3;
 /// Each broker leads one partition of each topic.
 const ASSIGNMENT: [[i32; 3]; 3] = [[1, 2, 3], [2, 3, 1], [3, 1, 2]];
 
-/// A cluster of a test's own. Ends with it, also when it fails.
+/// A cluster of a test's own. Ends with it, also when it fails; then what explains the failure is told and kept.
 pub(crate) struct Cluster {
     local: Local,
     folder: tempfile::TempDir,
@@ -120,7 +120,7 @@ impl Cluster {
     }
 
     fn running(&self, name: &str, arguments: &[&str]) -> Running {
-        let mut command = common::ackmark(self.folder.path());
+        let mut command = common::with_low_priority(&common::ackmark(self.folder.path()));
         command.args(arguments).args(["-b", &self.servers()]);
         if arguments[0] != "seal" {
             command.args(["--progress", "json"]);
@@ -146,6 +146,38 @@ impl Cluster {
 
     pub(crate) fn verify_report(&self, topic: &str) -> VerifyReport {
         read(&self.folder(topic).join(ackmark_schema::report::verify::VERIFY_FILE))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.keep_evidence();
+        }
+    }
+}
+
+impl Cluster {
+    /// Says what became of each load and leaves the runs with the brokers' logs beside them. Nothing in here panics: a
+    /// failure that is under way would end the process.
+    fn keep_evidence(&mut self) {
+        self.folder.disable_cleanup(true);
+        let kept = self.folder.path();
+        eprintln!("kept: {}", kept.display());
+        for process in self.local.processes() {
+            let copied = std::fs::copy(&process.log, kept.join(format!("{}-{}.log", process.role, process.id)));
+            if let Err(error) = copied {
+                eprintln!("{}: {error}", process.log.display());
+            }
+        }
+        let runs = std::fs::read_dir(kept).into_iter().flatten().filter_map(Result::ok);
+        for run in runs.filter(|run| run.path().is_dir()) {
+            let Ok(text) = std::fs::read_to_string(run.path().join(LOAD_FILE)) else { continue };
+            let Ok(load) = serde_json::from_str::<LoadReport>(&text) else { continue };
+            let LoadReport { ending, error, total, provocations, errors, trouble, .. } = load;
+            eprintln!("{}: {ending:?} {error:?}\n  {total:?}\n  {provocations:?}", run.file_name().display());
+            eprintln!("  {errors:?}\n  {trouble:?}");
+        }
     }
 }
 

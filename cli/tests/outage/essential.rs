@@ -63,12 +63,13 @@ pub(crate) fn start_loads(cluster: &Cluster, flags: &[&str]) -> Vec<(String, Run
     // The first transaction waits until its coordinator is there.
     cluster.create(&["first"]);
     cluster.load("first", "transactional", &["--messages", "10"]).finish(BEGIN + SLACK).exits(0);
-    // The transactional one first: it takes longest until it sends.
-    let mut loads: Vec<_> =
-        profiles.into_iter().rev().map(|name| (name.clone(), cluster.load(&name, &name, flags))).collect();
-    for (_, load) in &mut loads {
+    // The transactional one first: it takes longest until it sends. One after the other, so that none is over by then.
+    let started = profiles.into_iter().rev().map(|name| {
+        let mut load = cluster.load(&name, &name, flags);
         load.wait_for_messages("load", BEGIN);
-    }
+        (name, load)
+    });
+    let mut loads: Vec<_> = started.collect();
     for (name, load) in &mut loads {
         assert!(load.is_running(), "{name} was over before anything was done to it");
     }

@@ -159,9 +159,23 @@ pub struct Provocations {
     /// Partitions whose leader changed between the start and the end of the run (from metadata); unknown where
     /// nobody could tell.
     pub leader_changes: Option<u64>,
+    /// Whether the client's own counters (messages sent again, transactional requests, timeouts, disconnects) are of
+    /// after the end. Otherwise they are of some time before it: at least so many.
+    pub counted_to_end: bool,
 }
 
 impl Provocations {
+    /// All is known, and nothing happened.
+    pub const NONE: Self = Self {
+        retransmitted: 0,
+        produce_errors: 0,
+        transaction_errors: 0,
+        request_timeouts: 0,
+        disconnects: 0,
+        leader_changes: Some(0),
+        counted_to_end: true,
+    };
+
     /// What each count counts, in the plural, with the count where it is known.
     pub fn named(&self) -> [(&'static str, Option<u64>); 6] {
         [
@@ -179,6 +193,16 @@ impl Provocations {
         self.named().into_iter().any(|(_, count)| count.is_some_and(|count| count > 0))
     }
 
+    /// What is not known of them, to read; `None` when all is.
+    pub fn unknown(&self) -> Option<&'static str> {
+        match (self.leader_changes, self.counted_to_end) {
+            (Some(_), true) => None,
+            (None, true) => Some("leader changes"),
+            (Some(_), false) => Some("what the client counted last"),
+            (None, false) => Some("leader changes and what the client counted last"),
+        }
+    }
+
     /// Both together; unknown where one of them is.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -189,6 +213,7 @@ impl Provocations {
             request_timeouts: self.request_timeouts + other.request_timeouts,
             disconnects: self.disconnects + other.disconnects,
             leader_changes: self.leader_changes.zip(other.leader_changes).map(|(one, two)| one + two),
+            counted_to_end: self.counted_to_end && other.counted_to_end,
         }
     }
 }
