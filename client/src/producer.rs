@@ -251,7 +251,8 @@ impl RawProducer {
     ///
     /// # Errors
     /// What failed and what can be done. After a timeout the outcome is unknown until the call is made
-    /// again.
+    /// again. Give it time: when the answer comes just as the call is made again, the next transaction may be told to
+    /// have begun before it has, and what is sent at once is refused with `_STATE` (librdkafka 2.12.1).
     pub fn commit_transaction(&self, timeout: Duration) -> Result<(), TransactionError> {
         self.handle.transaction(TransactionStep::Commit, timeout)
     }

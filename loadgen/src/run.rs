@@ -62,8 +62,8 @@ use crate::{
 
 /// Longest wait for a producer id.
 const INIT_TIMEOUT: Duration = Duration::from_mins(1);
-/// A single wait within it.
-const INIT_SLICE: Duration = Duration::from_secs(1);
+/// A single wait within it: long, for the call is better not resumed (see [`crate::transactions`]).
+const INIT_SLICE: Duration = Duration::from_secs(5);
 /// How often whoever watches hears of the run.
 const UPDATE_INTERVAL: Duration = Duration::from_millis(250);
 /// Room that is kept for the reports until the end: of a run as such, of each second in its timeline, and of each
