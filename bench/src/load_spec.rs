@@ -32,7 +32,7 @@ impl Common<'_> {
             run: rand::random(),
             profile: profile.clone(),
             properties: self.properties(),
-            topic: topic.to_owned(),
+            topics: vec![topic.to_owned()],
             partitions: scenario.topic.partitions,
             message: scenario.message.clone(),
             producers: scenario.producer.count,

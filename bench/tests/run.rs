@@ -157,7 +157,7 @@ fn spec() -> LoadSpec {
         run: 1,
         profile: profile::built_in().remove(2),
         properties: Vec::new(),
-        topic: "t".into(),
+        topics: vec!["t".into()],
         partitions: 6,
         message: Message::default(),
         producers: 1,

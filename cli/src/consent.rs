@@ -64,9 +64,8 @@ fn to_write(
 }
 
 fn what_a_load_writes(spec: &LoadSpec, create_topic: Option<u32>, resends: u64, servers: &str) -> String {
-    let topic = &spec.topic;
-    let create =
-        create_topic.map(|count| format!("create topic {topic} with {count} partitions and ")).unwrap_or_default();
+    let topics = spec.named_topics();
+    let create = create_topic.map(|count| format!("create {topics} with {count} partitions and ")).unwrap_or_default();
     let again = if resends > 0 { format!("{resends} messages again and then ") } else { String::new() };
     let seconds = (spec.warm_up.0 + spec.duration.0).as_secs_f64();
     let time = figures::seconds(seconds);
@@ -84,7 +83,7 @@ fn what_a_load_writes(spec: &LoadSpec, create_topic: Option<u32>, resends: u64, 
         }
     };
     format!(
-        "ackmark did not start the Kafka at {servers}. It will {create}write to topic {topic}, before replication: {again}{much}. \
+        "ackmark did not start the Kafka at {servers}. It will {create}write to {topics}, before replication: {again}{much}. \
          Sealing adds a sentinel to each partition. Nothing else is written, and nothing is deleted."
     )
 }

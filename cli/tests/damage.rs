@@ -32,7 +32,7 @@ fn spec(servers: &str) -> LoadSpec {
         run: 7,
         profile: profile::built_in().into_iter().find(|profile| profile.name == "all-acks").unwrap(),
         properties: vec![Property { name: "bootstrap.servers".into(), value: servers.into(), origin: Origin::Flag }],
-        topic: "orders".into(),
+        topics: vec!["orders".into()],
         partitions: 2,
         message: Message { size: Size::Fixed(Bytes(100)), payload: Payload::Random, keys: Keys::None },
         producers: 1,

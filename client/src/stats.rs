@@ -11,7 +11,8 @@
 //! Mind brokers, too: one that metadata does not name any more is removed with all that was counted of it
 //! (`rd_kafka_metadata_decommission_unavailable_brokers`, 2.12.1), and begins anew when it is named again. The broker
 //! that was killed or fenced is just the one whose timeouts matter: [`History`] keeps them. What was counted of it
-//! after the last emission that names it is lost.
+//! after the last emission that names it is lost. While it is being removed a new one of its name may stand beside it:
+//! then the old one is read, and the new one from the next emission on.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
@@ -37,6 +38,8 @@ pub struct Statistics {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct BrokerStatistics {
+    /// Its id, -1 for bootstrap and logical entries.
+    pub nodeid: i32,
     /// `UP`, `DOWN`, `CONNECT` and others.
     pub state: String,
     /// Requests sent.
@@ -80,7 +83,10 @@ impl Statistics {
 impl BrokerStatistics {
     /// Whether this began after `earlier` was told: it counts less.
     fn began_after(&self, earlier: &Self) -> bool {
-        self.tx < earlier.tx || self.connects < earlier.connects || self.disconnects < earlier.disconnects
+        self.tx < earlier.tx
+            || self.connects < earlier.connects
+            || self.disconnects < earlier.disconnects
+            || self.req_timeouts < earlier.req_timeouts
     }
 
     /// Adds what was counted before this began.
@@ -115,8 +121,14 @@ impl History {
     /// The next emission.
     pub fn push(&mut self, next: Statistics) {
         let before = self.latest.take().map(|statistics| statistics.brokers).unwrap_or_default();
+        // A broker whose address changes is the same under another name.
+        let renamed = |broker: &BrokerStatistics| {
+            broker.nodeid >= 0
+                && next.brokers.values().any(|now| now.nodeid == broker.nodeid && !now.began_after(broker))
+        };
         for (name, broker) in before {
-            if next.brokers.get(&name).is_none_or(|now| now.began_after(&broker)) {
+            let goes_on = next.brokers.get(&name).map_or_else(|| renamed(&broker), |now| !now.began_after(&broker));
+            if !goes_on {
                 match self.removed.entry(name) {
                     Entry::Vacant(free) => drop(free.insert(broker.removed())),
                     Entry::Occupied(mut earlier) => earlier.get_mut().add(&broker.removed()),
@@ -147,7 +159,18 @@ mod tests {
 
     fn broker(state: &str, tx: u64, req_timeouts: u64, disconnects: u64) -> BrokerStatistics {
         let req = BTreeMap::from([("Produce".to_owned(), tx)]);
-        BrokerStatistics { state: state.into(), tx, req_timeouts, disconnects, connects: 1, req, ..Default::default() }
+        let (nodeid, connects, txbytes, txretries) = (-1, 1, 100, 0);
+        BrokerStatistics {
+            nodeid,
+            state: state.into(),
+            tx,
+            txbytes,
+            txretries,
+            req_timeouts,
+            connects,
+            disconnects,
+            req,
+        }
     }
 
     fn emission<const N: usize>(ts: i64, brokers: [(&str, BrokerStatistics); N]) -> Statistics {
@@ -178,5 +201,30 @@ mod tests {
         history.push(emission(6, [("a", broker("UP", 14, 0, 0))]));
         assert_eq!(counts(&history), [(14, 0, 0), (28, 4, 2)]);
         assert_eq!(history.until_us(), Some(6));
+    }
+
+    #[test]
+    fn a_broker_of_another_address_is_the_same_one() {
+        let of = |nodeid, tx| BrokerStatistics { nodeid, ..broker("UP", tx, 1, 0) };
+        let mut history = History::default();
+        history.push(emission(1, [("a:1", of(1, 10)), ("b:1", of(2, 20))]));
+        history.push(emission(2, [("a:2", of(1, 11)), ("b:1", of(2, 21))]));
+        assert_eq!(counts(&history), [(11, 1, 0), (21, 1, 0)]);
+        // A new one with its id counts less.
+        history.push(emission(3, [("a:3", of(1, 2)), ("b:1", of(2, 22))]));
+        assert_eq!(counts(&history), [(11, 1, 1), (2, 1, 0), (22, 1, 0)]);
+    }
+
+    #[test]
+    fn what_counts_less_in_any_respect_began_anew() {
+        let before = BrokerStatistics { connects: 3, ..broker("DOWN", 10, 1, 2) };
+        let anew = |change: fn(&mut BrokerStatistics)| {
+            let mut now = before.clone();
+            change(&mut now);
+            now.began_after(&before)
+        };
+        assert!(!anew(|_| {}) && !anew(|now| now.tx += 1));
+        assert!(anew(|now| now.tx -= 1) && anew(|now| now.connects -= 1));
+        assert!(anew(|now| now.disconnects -= 1) && anew(|now| now.req_timeouts -= 1));
     }
 }

@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         run: 1,
         profile: profiles.into_iter().find(|profile| profile.name == "all-acks").ok_or("no profile all-acks")?,
         properties,
-        topic: topic.clone(),
+        topics: vec![topic.clone()],
         partitions,
         message: Message { size: Size::Fixed(Bytes(size.parse()?)), payload: Payload::Random, keys: Keys::None },
         producers: 1,

@@ -69,10 +69,46 @@ impl KeySource {
     }
 }
 
-/// Draws the keys of messages once more. `wanted` has for each partition the places of the messages among those
+/// Where an incarnation's messages with keys go, one after the other: to the key's partition, of each topic in turn.
+/// A slot is a partition of a topic: `topic * partitions + partition`.
+#[derive(Debug, Clone)]
+pub(crate) struct Placement {
+    /// Topics.
+    pub(crate) topics: u32,
+    /// Partitions of each.
+    pub(crate) partitions: u32,
+    /// The topic of the next message.
+    pub(crate) topic: u32,
+}
+
+impl Placement {
+    /// The first message goes to the first topic.
+    pub(crate) fn new(topics: u32, partitions: u32) -> Self {
+        Self { topics, partitions, topic: 0 }
+    }
+
+    /// All slots.
+    pub(crate) fn slots(&self) -> usize {
+        (self.topics * self.partitions) as usize
+    }
+
+    /// The slot of the next message.
+    #[inline]
+    pub(crate) fn next(&mut self, key: &[u8]) -> u32 {
+        let topic = self.topic;
+        self.topic = if topic + 1 == self.topics { 0 } else { topic + 1 };
+        topic * self.partitions + partition_of(key, self.partitions)
+    }
+}
+
+/// Draws the keys of messages once more. `wanted` has for each slot the places of the messages among those
 /// that the incarnation sent there, rising; `None` when the keys are not found among the first `draws`.
-pub(crate) fn draw_again(mut source: KeySource, wanted: &[Vec<u64>], draws: u64) -> Option<Vec<Vec<Key>>> {
-    let partitions = wanted.len() as u32;
+pub(crate) fn draw_again(
+    mut source: KeySource,
+    mut placement: Placement,
+    wanted: &[Vec<u64>],
+    draws: u64,
+) -> Option<Vec<Vec<Key>>> {
     let mut found: Vec<Vec<Key>> = wanted.iter().map(|places| Vec::with_capacity(places.len())).collect();
     let mut drawn = vec![0; wanted.len()];
     let mut missing: usize = wanted.iter().map(Vec::len).sum();
@@ -81,12 +117,12 @@ pub(crate) fn draw_again(mut source: KeySource, wanted: &[Vec<u64>], draws: u64)
             break;
         }
         let key = source.next();
-        let partition = partition_of(&key, partitions) as usize;
-        if wanted[partition].get(found[partition].len()) == Some(&drawn[partition]) {
-            found[partition].push(key);
+        let slot = placement.next(&key) as usize;
+        if wanted[slot].get(found[slot].len()) == Some(&drawn[slot]) {
+            found[slot].push(key);
             missing -= 1;
         }
-        drawn[partition] += 1;
+        drawn[slot] += 1;
     }
     (missing == 0).then_some(found)
 }
@@ -157,16 +193,22 @@ mod tests {
     #[test]
     fn keys_are_drawn_again_by_their_places() {
         let source = || KeySource::new(&Keys::Uniform(Count(50)), 1, 2, 3).unwrap();
-        let mut all = vec![Vec::new(); 3];
-        let mut first = source();
-        for _ in 0..1_000 {
-            let key = first.next();
-            all[partition_of(&key, 3) as usize].push(key);
+        for topics in [1, 2] {
+            let mut all = vec![Vec::new(); 3 * topics as usize];
+            let mut first = source();
+            for at in 0..2_000 {
+                let key = first.next();
+                all[(at % topics * 3 + partition_of(&key, 3)) as usize].push(key);
+            }
+            let place = Placement::new(topics, 3);
+            let mut wanted = vec![vec![]; place.slots()];
+            (wanted[0], wanted[2]) = (vec![0, 1, 250], vec![17]);
+            let again = draw_again(source(), place.clone(), &wanted, 2_000).unwrap();
+            assert_eq!((&again[0], &again[2]), (&vec![all[0][0], all[0][1], all[0][250]], &vec![all[2][17]]));
+            assert!(again.iter().enumerate().all(|(slot, keys)| keys.is_empty() != [0, 2].contains(&slot)));
+            wanted[0] = vec![1_900];
+            assert_eq!(draw_again(source(), place, &wanted, 2_000), None);
         }
-        let wanted = vec![vec![0, 1, 250], vec![], vec![17]];
-        let again = draw_again(source(), &wanted, 1_000).unwrap();
-        assert_eq!(again, [vec![all[0][0], all[0][1], all[0][250]], vec![], vec![all[2][17]]]);
-        assert_eq!(draw_again(source(), &[vec![900], vec![], vec![]], 1_000), None);
         assert_ne!(KeySource::new(&Keys::Uniform(Count(1 << 40)), 1, 0, 3).unwrap().next(), source().next());
     }
 

@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     error::LoadError,
     hlog::LATENCY_FILE,
-    keys::{self, Key, KeySource},
+    keys::{self, Key, KeySource, Placement},
     run::stream_of,
 };
 
@@ -74,11 +74,11 @@ impl Resumption {
 #[derive(Debug)]
 pub(crate) struct Life {
     pub(crate) incarnation: u32,
-    /// Where the streams of each producer go on, by partition.
+    /// Where the streams of each producer go on, by slot.
     pub(crate) next: Vec<Vec<u64>>,
     /// What each producer sends again.
     pub(crate) resends: Vec<Vec<Resend>>,
-    /// The keys of that by producer and partition, where messages have keys; dropped when it has been sent.
+    /// The keys of that by producer and slot, where messages have keys; dropped when it has been sent.
     pub(crate) keys: Vec<Vec<Vec<Key>>>,
     /// The last transaction of each producer.
     pub(crate) transaction: Vec<u32>,
@@ -99,7 +99,7 @@ impl Life {
         let producers = spec.producers as usize;
         Self {
             incarnation: 0,
-            next: vec![vec![0; spec.partitions as usize]; producers],
+            next: vec![vec![0; spec.streams() as usize]; producers],
             resends: vec![Vec::new(); producers],
             keys: vec![Vec::new(); producers],
             transaction: vec![0; producers],
@@ -123,7 +123,7 @@ impl Life {
         let end = |producer, partition| {
             ledger.stream(stream_of(&spec, producer, partition)).map_or(0, ackmark_ledger::StreamLedger::end)
         };
-        let next = producers.clone().map(|producer| (0..spec.partitions).map(|at| end(producer, at)).collect());
+        let next = producers.clone().map(|producer| (0..spec.streams()).map(|at| end(producer, at)).collect());
         let last = |producer| {
             let own = ledger.transactions().iter().filter(|transaction| transaction.producer == producer);
             own.map(|transaction| transaction.transaction).max().unwrap_or(0)
@@ -238,10 +238,11 @@ fn spec(folder: &Path, manifest: &Manifest, resume: &Resume) -> Result<LoadSpec,
     let mut spec: LoadSpec = read(folder, SPEC_FILE)?;
     spec.check().map_err(|problem| LoadError::Resume(format!("{SPEC_FILE}: {problem}")))?;
     let streams = manifest.producers.iter().map(|producer| producer.streams.len()).sum::<usize>();
-    let topic = manifest.topics.first().map(|topic| topic.name.as_str());
-    if (spec.run, Some(spec.topic.as_str())) != (manifest.run, topic)
+    let topics = manifest.topics.iter().map(|topic| &topic.name);
+    if spec.run != manifest.run
+        || !topics.eq(&spec.topics)
         || spec.producers as usize != manifest.producers.len()
-        || streams != (spec.producers * spec.partitions) as usize
+        || streams != (spec.producers * spec.streams()) as usize
     {
         return Err(LoadError::Resume(format!("{SPEC_FILE} is of another run than {MANIFEST_FILE}")));
     }
@@ -332,14 +333,14 @@ fn refuse_too_many_keys(spec: &LoadSpec, undecided: &[Undecided], most: u64) -> 
     )))
 }
 
-/// The keys of what a producer sends again, by partition.
+/// The keys of what a producer sends again, by slot.
 fn keys(
     spec: &LoadSpec,
     producer: u32,
     ledger: &LedgerReader,
     undecided: &[Undecided],
 ) -> Result<Vec<Vec<Key>>, LoadError> {
-    let mut keys = vec![Vec::new(); spec.partitions as usize];
+    let mut keys = vec![Vec::new(); spec.streams() as usize];
     if KeySource::new(&spec.message.keys, producer, 0, spec.seed).is_none() {
         return Ok(keys);
     }
@@ -350,6 +351,7 @@ fn keys(
     let mut lives: Vec<u32> = (0..keys.len()).flat_map(own).map(|part| part.incarnation).collect();
     lives.sort_unstable();
     lives.dedup();
+    let placement = || Placement::new(spec.topics.len() as u32, spec.partitions);
     // Sequences rise from life to life, so each life's keys are appended in order.
     for life in lives {
         let part = |slot: usize| own(slot).find(|part| part.incarnation == life).map(ackmark_ledger::Part::range);
@@ -361,7 +363,7 @@ fn keys(
         }
         let sent: u64 = (0..keys.len()).filter_map(part).map(|range| range.end - range.start).sum();
         let again = KeySource::new(&spec.message.keys, producer, life, spec.seed)
-            .and_then(|source| keys::draw_again(source, &wanted, sent.saturating_add(DRAWS_UNSENT)));
+            .and_then(|source| keys::draw_again(source, placement(), &wanted, sent.saturating_add(DRAWS_UNSENT)));
         let again = again.ok_or_else(|| LoadError::Resume(format!("{SPEC_FILE} has other keys than were sent")))?;
         keys.iter_mut().zip(again).for_each(|(all, own)| all.extend(own));
     }

@@ -16,8 +16,10 @@ pub(crate) const WAIT: Duration = Duration::from_millis(5);
 pub(crate) struct Outlet<'r> {
     /// The producer.
     pub(crate) producer: &'r RawProducer,
-    /// Its topic.
-    pub(crate) topic: TopicHandle,
+    /// Its topics.
+    pub(crate) topics: Vec<TopicHandle>,
+    /// Partitions of each.
+    pub(crate) partitions: u32,
     /// Shared with the delivery thread.
     pub(crate) flow: &'r Flow,
     /// The run's end for a reason.
@@ -32,13 +34,19 @@ impl Outlet<'_> {
     /// Hands a run over. While the queue is full it waits and tries again: the messages keep their place.
     /// Gives the code of a refusal that says more than that a message is too large.
     #[inline]
-    pub(crate) fn hand_over(&mut self, partition: u32, batch: &mut MessageBatch<'_>) -> Option<ErrorCode> {
-        let outcome = self.producer.produce_run(&self.topic, partition as i32, batch);
-        if outcome.accepted == batch.len() { None } else { self.insist(partition, batch) }
+    pub(crate) fn hand_over(&mut self, slot: u32, batch: &mut MessageBatch<'_>) -> Option<ErrorCode> {
+        if self.produce(slot, batch) { None } else { self.insist(slot, batch) }
+    }
+
+    /// Whether all of it was taken.
+    #[inline]
+    fn produce(&self, slot: u32, batch: &mut MessageBatch<'_>) -> bool {
+        let (topic, partition) = (&self.topics[(slot / self.partitions) as usize], slot % self.partitions);
+        self.producer.produce_run(topic, partition as i32, batch).accepted == batch.len()
     }
 
     #[cold]
-    fn insist(&mut self, partition: u32, batch: &mut MessageBatch<'_>) -> Option<ErrorCode> {
+    fn insist(&mut self, slot: u32, batch: &mut MessageBatch<'_>) -> Option<ErrorCode> {
         let mut refused = None;
         loop {
             refused = self.reject_for_good(batch).or(refused);
@@ -51,7 +59,7 @@ impl Outlet<'_> {
                 return refused;
             }
             self.flow.wait_for_reports(WAIT);
-            if self.producer.produce_run(&self.topic, partition as i32, batch).accepted == batch.len() {
+            if self.produce(slot, batch) {
                 return refused;
             }
         }

@@ -53,7 +53,7 @@ fn add_tools(properties: &mut ClientProperties, spec: &LoadSpec) {
     let messages = spec.outstanding.0.saturating_mul(2).clamp(1, QUEUE_MAX);
     let bytes = spec.outstanding_bytes.0.saturating_add(spec.outstanding.0.saturating_mul(KEY_BYTES as u64));
     let kbytes = (bytes / 512).clamp(1024, QUEUE_MAX);
-    let statistics_ms = if spec.partitions > MANY_PARTITIONS { STATISTICS_MANY_MS } else { STATISTICS_MS };
+    let statistics_ms = if spec.streams() > MANY_PARTITIONS { STATISTICS_MANY_MS } else { STATISTICS_MS };
     for (name, value) in [
         ("queue.buffering.max.messages", messages.to_string()),
         ("queue.buffering.max.kbytes", kbytes.to_string()),

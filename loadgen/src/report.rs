@@ -185,23 +185,27 @@ fn transactions(tallies: &[&TransactionTally], measured_s: f64) -> TransactionFi
         sum.committed += tally.committed;
         sum.aborted += tally.aborted;
         sum.indeterminate += tally.indeterminate;
+        sum.aborted_on_purpose += tally.aborted_on_purpose;
         sum.messages += tally.messages;
         sum.stalled_ns += tally.stalled_ns;
         latency::add(&mut sum.begin_to_committed, &tally.begin_to_committed);
         latency::add(&mut sum.flush, &tally.flush);
         latency::add(&mut sum.commit, &tally.commit);
+        latency::add(&mut sum.abort, &tally.abort);
     }
     let could_send_s = measured_s * tallies.len() as f64;
-    // Times of committed ones, whose number is the sample's.
-    let of_committed = |histogram: &Histogram<u64>| latency_summary(histogram, histogram.len());
+    // Times of those that ended so, whose number is the sample's.
+    let of_ended = |histogram: &Histogram<u64>| latency_summary(histogram, histogram.len());
     TransactionFigures {
         committed: sum.committed,
         aborted: sum.aborted,
+        aborted_on_purpose: sum.aborted_on_purpose,
         indeterminate: sum.indeterminate,
         messages_mean: if sum.committed > 0 { sum.messages as f64 / sum.committed as f64 } else { 0.0 },
-        begin_to_committed: of_committed(&sum.begin_to_committed),
-        flush: of_committed(&sum.flush),
-        commit: of_committed(&sum.commit),
+        begin_to_committed: of_ended(&sum.begin_to_committed),
+        flush: of_ended(&sum.flush),
+        commit: of_ended(&sum.commit),
+        abort: (!sum.abort.is_empty()).then(|| of_ended(&sum.abort)),
         stalled_share: if could_send_s > 0.0 { (sum.stalled_ns as f64 / 1e9 / could_send_s).min(1.0) } else { 0.0 },
     }
 }

@@ -133,7 +133,7 @@ fn live(
     target.check_sizes(spec, &in_effect)?;
     let basis = Basis::from_effective(&in_effect, target.facts).map_err(LoadError::Spec)?;
     let promise = Promise::derive(basis, &spec.profile.must_not);
-    let pool = Pool::build(&spec.message, &pool_plan(spec, &in_effect), spec.partitions as usize)?;
+    let pool = Pool::build(&spec.message, &pool_plan(spec, &in_effect), spec.streams() as usize)?;
     let manifest = manifest(spec, &asked, &in_effect, &promise, &target);
     life.check(&manifest)?;
     // This ends what an earlier incarnation has open.
@@ -230,7 +230,7 @@ fn live(
 /// Room for the reports of a run, that of its seal included.
 fn report_bytes(spec: &LoadSpec) -> u64 {
     let seconds = (spec.warm_up.0 + spec.duration.0 + spec.drain_timeout.0).as_secs();
-    (REPORT_BYTES + seconds.saturating_mul(SECOND_BYTES) + u64::from(spec.partitions) * PARTITION_BYTES)
+    (REPORT_BYTES + seconds.saturating_mul(SECOND_BYTES) + u64::from(spec.streams()) * PARTITION_BYTES)
         .min(REPORT_BYTES_MAX)
 }
 
@@ -291,7 +291,7 @@ fn flows(spec: &LoadSpec) -> Vec<Flow> {
 
 /// The first measured sequence of each stream: none yet.
 fn borders(spec: &LoadSpec) -> Vec<Vec<AtomicU64>> {
-    (0..spec.producers).map(|_| (0..spec.partitions).map(|_| AtomicU64::new(u64::MAX)).collect()).collect()
+    (0..spec.producers).map(|_| (0..spec.streams()).map(|_| AtomicU64::new(u64::MAX)).collect()).collect()
 }
 
 /// All threads of a run, and what comes from and goes to its delivery threads.
@@ -395,7 +395,7 @@ fn line<'r>(
             flow: own.flow,
             halt: common.halt,
             transaction_timeout,
-            streams: spec.partitions as usize,
+            streams: spec.streams() as usize,
         };
         let last = common.life.transaction[own.number as usize];
         let number = log.as_ref().map_or(last, |log| log.last().max(last));
@@ -425,9 +425,10 @@ fn line<'r>(
         incarnation: common.life.incarnation,
         verified: spec.verified,
         first_stream: stream_of(spec, own.number, 0),
+        topics: spec.topics.len() as u32,
         partitions: spec.partitions,
         turn_messages: properties::batch_messages(common.in_effect, spec.message.size.mean_bytes())
-            .min(spec.outstanding.0 / u64::from(spec.partitions)),
+            .min(spec.outstanding.0 / u64::from(spec.streams())),
         clock: common.clock,
         halt: common.halt,
         window: common.window,
@@ -436,7 +437,8 @@ fn line<'r>(
         measured_from: own.measured_from,
         outlet: Outlet {
             producer: own.producer,
-            topic: own.producer.topic(&spec.topic)?,
+            topics: spec.topics.iter().map(|topic| own.producer.topic(topic)).collect::<Result<_, _>>()?,
+            partitions: spec.partitions,
             flow: own.flow,
             halt: common.halt,
             rejections: reject,
@@ -568,6 +570,8 @@ impl<'a> Watch<'a> {
                 }
             }
             let now_ns = self.common.clock.now_ns();
+            // An interruption counts from here on, whatever the other threads are waiting for.
+            self.common.halt.give_up_ns();
             if self.common.resends || self.common.spec.messages.is_some() {
                 self.watch_reports(now_ns);
             }
@@ -675,7 +679,8 @@ fn init_transactions(producer: &RawProducer, stop: &AtomicBool) -> Result<(), Lo
         if stop.load(Ordering::Relaxed) {
             return Err(LoadError::Interrupted);
         }
-        match producer.init_transactions(INIT_SLICE) {
+        let left = INIT_TIMEOUT.saturating_sub(start.elapsed());
+        match producer.init_transactions(INIT_SLICE.min(left)) {
             Err(error) if error.retriable && start.elapsed() < INIT_TIMEOUT => {}
             answered => {
                 let waited_s = start.elapsed().as_secs();
@@ -696,8 +701,12 @@ fn manifest(
         producer: number as u32,
         transactional_id: properties.value("transactional.id").map(str::to_owned),
         incarnations: if spec.verified { vec![0] } else { Vec::new() },
-        streams: (0..spec.partitions)
-            .map(|partition| Stream { stream: stream_of(spec, number as u32, partition), topic: 0, partition })
+        streams: (0..spec.streams())
+            .map(|slot| Stream {
+                stream: stream_of(spec, number as u32, slot),
+                topic: slot / spec.partitions,
+                partition: slot % spec.partitions,
+            })
             .collect(),
     });
     Manifest {
@@ -709,16 +718,16 @@ fn manifest(
         profile: report::redacted(spec).profile,
         properties: in_effect.to_vec(),
         promise: promise.clone(),
-        topics: vec![target.start.clone()],
+        topics: target.starts(),
         producers: producers.collect(),
         resumed: Vec::new(),
         simulated: spec.simulated,
     }
 }
 
-/// The stream of a producer and a partition.
-pub(crate) fn stream_of(spec: &LoadSpec, producer: u32, partition: u32) -> u32 {
-    producer * spec.partitions + partition
+/// The stream of a producer in a slot: a partition of a topic.
+pub(crate) fn stream_of(spec: &LoadSpec, producer: u32, slot: u32) -> u32 {
+    producer * spec.streams() + slot
 }
 
 fn write_json(folder: &Path, name: &str, document: &impl serde::Serialize) -> Result<(), LoadError> {

@@ -27,7 +27,7 @@ use crate::{
     clock::{Clock, wake_promptly},
     fill::Run,
     flow::{Amount, Flow, Halt},
-    keys::{Key, KeySource},
+    keys::{Key, KeySource, Placement},
     latency::{histogram, record_ns},
     outlet::{Outlet, WAIT},
     schedule::Schedule,
@@ -110,11 +110,13 @@ pub(crate) struct Sender<'r> {
     pub(crate) incarnation: u32,
     /// Whether messages carry a header.
     pub(crate) verified: bool,
-    /// The stream id of partition 0.
+    /// The id of its first stream.
     pub(crate) first_stream: u32,
-    /// Partitions, as many as streams.
+    /// Topics.
+    pub(crate) topics: u32,
+    /// Partitions of each.
     pub(crate) partitions: u32,
-    /// Messages without a key that go to one partition before the next has its turn, in `max`: about a batch,
+    /// Messages without a key that go to one partition of each topic before the next has its turn, in `max`: about a batch,
     /// since many small batches cost brokers more than the same messages in few. Open loops and transactions,
     /// which are to span partitions, change the partition with each run.
     pub(crate) turn_messages: u64,
@@ -254,7 +256,7 @@ impl<'r> Line<'r> {
         let largest = parts.values.pool.layout().largest();
         let chunk = parts.bounds.run_messages(largest);
         Self {
-            assignment: Assignment::new(chunk, parts.partitions),
+            assignment: Assignment::new(chunk, Placement::new(parts.topics, parts.partitions)),
             intended: Vec::with_capacity(chunk),
             spare: Some(MessageBatch::new(chunk)),
             chunk,
@@ -302,7 +304,7 @@ impl<'r> Line<'r> {
     }
 
     fn run_resends(&mut self, keys: &[Vec<Key>]) -> Result<(), TransactionsEnd> {
-        for slot in 0..self.parts.partitions as usize {
+        for slot in 0..self.parts.sequences.next.len() {
             let mut keys = keys.get(slot).map_or(&[][..], Vec::as_slice);
             while let Some(resend) = self.parts.sequences.next_resend(slot) {
                 let Range { start: first, end } = resend.sequences;
@@ -473,7 +475,7 @@ impl<'r> Line<'r> {
             self.assignment.assign_by_key(keys, n);
         } else {
             self.assignment.assign_to(self.turn, n);
-            self.in_turn += n as u64;
+            self.in_turn += (n as u64).div_ceil(u64::from(self.parts.topics));
             let every_run = self.parts.stamps.is_some() || self.parts.transactions.is_some();
             if every_run || self.in_turn >= self.parts.turn_messages {
                 self.turn = if self.turn + 1 == self.parts.partitions { 0 } else { self.turn + 1 };
@@ -494,10 +496,10 @@ impl<'r> Line<'r> {
         Ok(())
     }
 
-    /// Reserves and sends a chunk's messages to one partition, as [`hand_over`](Self::hand_over) does.
+    /// Reserves and sends a chunk's messages to one slot, as [`hand_over`](Self::hand_over) does.
     fn send_group(&mut self, group: Group, now_ns: u64) -> Result<Option<ErrorCode>, TransactionsEnd> {
-        let slot = group.partition as usize;
-        let stream = self.parts.first_stream + group.partition;
+        let slot = group.slot as usize;
+        let stream = self.parts.first_stream + group.slot;
         let n = self.assignment.members(group).len() as u64;
         // In this order: a sequence that is reserved is in the transaction that it was reserved for.
         if let Some(transactions) = &mut self.parts.transactions {
@@ -507,11 +509,11 @@ impl<'r> Line<'r> {
         Ok(self.hand_over(group, first, 0, now_ns))
     }
 
-    /// Hands a chunk's messages to one partition over to the client, which are reserved from `first` on. Gives the
+    /// Hands a chunk's messages to one slot over to the client, which are reserved from `first` on. Gives the
     /// code of a refusal that says more than that a message is too large: what was not yet handed over then counts
     /// as refused too.
     fn hand_over(&mut self, group: Group, first: u64, attempt: u16, now_ns: u64) -> Option<ErrorCode> {
-        let slot = group.partition as usize;
+        let slot = group.slot as usize;
         let members = self.assignment.members(group);
         let n = members.len() as u64;
         let amount = Amount { messages: n, bytes: self.parts.values.pool.layout().bytes(slot, first, n) };
@@ -524,7 +526,7 @@ impl<'r> Line<'r> {
         let transaction = self.parts.transactions.as_ref().map_or(0, Transactions::number);
         let mut header = Header {
             run: self.parts.run,
-            stream: self.parts.first_stream + group.partition,
+            stream: self.parts.first_stream + group.slot,
             sequence: first,
             attempt,
             incarnation: self.parts.incarnation,
@@ -549,7 +551,7 @@ impl<'r> Line<'r> {
         while done < members.len() && refused.is_none() {
             let mut batch = spare.recycle();
             done += run.fill(done, &mut header, &mut self.parts.values, &mut self.parts.stamps, &mut batch);
-            refused = self.parts.outlet.hand_over(group.partition, &mut batch);
+            refused = self.parts.outlet.hand_over(group.slot, &mut batch);
             spare = batch.recycle();
         }
         self.spare = Some(spare);

@@ -28,6 +28,7 @@ use crate::{
     delivery::{Delivery, Sink},
     fill::Run,
     flow::{Flow, Halt},
+    keys::Placement,
     latency::{histogram, record_ns},
     opaque,
     payload::{Pool, PoolPlan},
@@ -93,7 +94,7 @@ impl Sending {
         Self {
             values,
             ledger,
-            assignment: Assignment::new(RUN_MESSAGES, PARTITIONS as u32),
+            assignment: Assignment::new(RUN_MESSAGES, Placement::new(1, PARTITIONS as u32)),
             members: (0..RUN_MESSAGES as u32).collect(),
             intended: (0..RUN_MESSAGES as u64).map(|at| at * spacing_ns).collect(),
             taker,

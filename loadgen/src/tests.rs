@@ -21,7 +21,7 @@ pub(crate) fn spec(profile: &str) -> LoadSpec {
         run: 1,
         profile: profile::built_in().into_iter().find(|known| known.name == profile).unwrap(),
         properties: Vec::new(),
-        topic: "t".into(),
+        topics: vec!["t".into()],
         partitions: 6,
         message: Message { size: Size::Fixed(Bytes(100)), payload: Payload::Random, keys: Keys::None },
         producers: 1,

@@ -1,4 +1,5 @@
-//! Transactions of one producer: begun with the first message, ended by time or by count.
+//! Transactions of one producer: begun with the first message, ended by time or by count: by a commit, or, of a share
+//! that is asked for, by an abort once all messages are in the log.
 //!
 //! Each step is in the ledger's transaction log before it is asked for. Flush and commit are timed apart:
 //! the flush drains what is outstanding and is the larger part. What may be asked again is asked again
@@ -29,7 +30,7 @@ const FLUSH_SLICE: Duration = Duration::from_millis(200);
 /// A single wait for a commit or an abort. Long, for the call is better not resumed: when its answer comes while
 /// librdkafka is taking up the next call (2.12.1, `rd_kafka_txn_op_req`), each of the call's steps is given the answer of
 /// the step before, and the next transaction is told to have begun before it has. What is sent then is refused with
-/// `_STATE`: with answers after 200 ms and waits as long, one transaction in a thousand lost its messages.
+/// `_STATE`: with answers after 200 ms and waits as long, in one of some hundred runs of six transactions.
 const ANSWER_SLICE: Duration = Duration::from_secs(5);
 /// Time for a step beyond what the transaction itself may take.
 const GRACE: Duration = Duration::from_secs(15);
@@ -61,6 +62,8 @@ pub(crate) struct TransactionTally {
     pub(crate) committed: u64,
     pub(crate) aborted: u64,
     pub(crate) indeterminate: u64,
+    /// Of the aborted ones, those that were to be.
+    pub(crate) aborted_on_purpose: u64,
     /// Transactions, commits and aborts that failed with a broker's error code.
     pub(crate) broker_errors: u64,
     /// Messages of the committed ones.
@@ -71,6 +74,8 @@ pub(crate) struct TransactionTally {
     pub(crate) begin_to_committed: Histogram<u64>,
     pub(crate) flush: Histogram<u64>,
     pub(crate) commit: Histogram<u64>,
+    /// Times of those aborted on purpose in the measured part.
+    pub(crate) abort: Histogram<u64>,
     /// Time in which nothing could be sent, in the measured part.
     pub(crate) stalled_ns: u64,
     /// When the last one ended.
@@ -84,12 +89,14 @@ impl TransactionTally {
             committed: 0,
             aborted: 0,
             indeterminate: 0,
+            aborted_on_purpose: 0,
             broker_errors: 0,
             messages: 0,
             measured: Amount::default(),
             begin_to_committed: histogram(),
             flush: histogram(),
             commit: histogram(),
+            abort: histogram(),
             stalled_ns: 0,
             last_end_ns: 0,
         }
@@ -100,6 +107,7 @@ impl TransactionTally {
         self.committed += earlier.committed;
         self.aborted += earlier.aborted;
         self.indeterminate += earlier.indeterminate;
+        self.aborted_on_purpose += earlier.aborted_on_purpose;
         self.broker_errors += earlier.broker_errors;
         self.messages += earlier.messages;
     }
@@ -241,11 +249,11 @@ impl<'r> Transactions<'r> {
         }
     }
 
-    /// Ends the open one, if one is: by a commit if that can be. `measured` says where its figures belong.
+    /// Ends the open one, if one is: by a commit if that can be and is meant to be. `measured` says where its figures belong.
     pub(crate) fn end(&mut self, measured: bool) -> Result<(), TransactionsEnd> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let from_ns = self.clock.now_ns();
-        let result = self.flush_and_commit(open, from_ns, measured);
+        let result = self.flush_and_end(open, from_ns, measured);
         let end_ns = self.clock.now_ns();
         self.tally.last_end_ns = end_ns;
         if measured {
@@ -259,7 +267,7 @@ impl<'r> Transactions<'r> {
         (self.tally, self.log)
     }
 
-    fn flush_and_commit(&mut self, open: Open, from_ns: u64, measured: bool) -> Result<(), TransactionsEnd> {
+    fn flush_and_end(&mut self, open: Open, from_ns: u64, measured: bool) -> Result<(), TransactionsEnd> {
         match self.flush(from_ns) {
             Flush::Done => {}
             Flush::Failed(error) => {
@@ -276,6 +284,15 @@ impl<'r> Transactions<'r> {
             Flush::TooLong => return self.abort("what was outstanding could not be delivered in time"),
         }
         let flushed_ns = self.clock.now_ns();
+        if self.bounds.aborts(self.number) {
+            self.abort_now()?;
+            self.tally.aborted_on_purpose += 1;
+            self.aborts_in_row = 0;
+            if measured {
+                record_ns(&mut self.tally.abort, self.clock.now_ns() - flushed_ns);
+            }
+            return Ok(());
+        }
         if let Some(log) = &mut self.log {
             log.intent_commit(self.clock.epoch_ns(flushed_ns))?;
         }
@@ -319,7 +336,18 @@ impl<'r> Transactions<'r> {
         fatal.map_or(Flush::Done, Flush::Failed)
     }
 
+    /// Aborts what cannot be committed.
     fn abort(&mut self, reason: &str) -> Result<(), TransactionsEnd> {
+        self.abort_now()?;
+        self.aborts_in_row += 1;
+        if self.aborts_in_row >= ABORTS_MAX {
+            return Err(TransactionsEnd::Aborts { reason: reason.into() });
+        }
+        Ok(())
+    }
+
+    /// Aborts, in the ledger too.
+    fn abort_now(&mut self) -> Result<(), TransactionsEnd> {
         if let Some(log) = &mut self.log {
             log.intent_abort(self.clock.epoch_ns(self.clock.now_ns()))?;
         }
@@ -332,10 +360,6 @@ impl<'r> Transactions<'r> {
         self.tally.aborted += 1;
         if let Some(log) = &mut self.log {
             log.aborted(self.clock.epoch_ns(self.clock.now_ns()))?;
-        }
-        self.aborts_in_row += 1;
-        if self.aborts_in_row >= ABORTS_MAX {
-            return Err(TransactionsEnd::Aborts { reason: reason.into() });
         }
         Ok(())
     }

@@ -106,6 +106,7 @@ fn a_delivery_thread_that_panics_ends_the_run_at_once_and_its_messages_stay_open
         let (report, folder) = run_broken(&spec, |lines| lines[1].1.measured_from = &[]);
         failed_by_panic(&report, "a delivery thread");
         assert!(report.total.open > 0, "{profile}: {:?}", report.total);
+        assert!(!report.provocations.counted_to_end, "one of two has no statistics of the end");
         check_ledger(&report, &folder);
     }
 }
@@ -133,7 +134,8 @@ fn what_is_refused_ends_its_transaction_and_the_other_partitions_go_into_the_nex
         let mut spec = spec(&cluster, "transactional");
         spec.message = Message { keys: Keys::Uniform(Count(1_000)), ..spec.message };
         (spec.schedule, spec.messages) = (schedule, Some(Count(40_000)));
-        spec.profile.transactions = Some(Transactions { duration: Some(Span(Duration::from_mins(2))), messages: None });
+        spec.profile.transactions =
+            Some(Transactions { duration: Some(Span(Duration::from_mins(2))), ..Default::default() });
         let (report, folder) = run_broken(&spec, |lines| {
             // A partition's messages of a chunk are handed over by several calls.
             lines[0].0.values.blocks = None;
@@ -185,7 +187,8 @@ fn no_transaction_of_any_producer_lies_across_the_border_when_one_of_them_is_slo
     cluster.set_round_trip(Duration::from_millis(20));
     (spec.producers, spec.messages, spec.outstanding) = (3, Some(Count(30_000)), Count(1_000));
     spec.warm_up = Span(Duration::from_millis(300));
-    spec.profile.transactions = Some(Transactions { duration: Some(Span(Duration::from_mins(2))), messages: None });
+    spec.profile.transactions =
+        Some(Transactions { duration: Some(Span(Duration::from_mins(2))), ..Default::default() });
     let (report, folder) = run_broken(&spec, |_| {});
     assert_eq!((report.ending, report.error.as_deref()), (Ending::Completed, None));
     assert_eq!((report.measured.counts.sent, report.measured.delivered), (30_000, 30_000));

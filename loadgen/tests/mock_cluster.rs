@@ -273,7 +273,8 @@ fn a_commit_that_takes_long_is_not_the_generators_lateness() {
         duration: Span(Duration::from_secs(3)),
         ..spec(&cluster, "transactional")
     };
-    spec.profile.transactions = Some(Transactions { duration: Some(Span(Duration::from_millis(500))), messages: None });
+    spec.profile.transactions =
+        Some(Transactions { duration: Some(Span(Duration::from_millis(500))), ..Default::default() });
     let loaded = load(&spec);
     loaded.completed(6_000);
     let (intended, send) = loaded.latencies();
@@ -317,8 +318,8 @@ fn acks_0_acknowledges_nothing_and_is_delivered_all_the_same() {
 #[test]
 fn transactions_end_by_count_and_by_time_and_hold_every_message() {
     let cluster = cluster();
-    let by_count = Transactions { duration: None, messages: Some(Count(1_500)) };
-    let by_time = Transactions { duration: Some(Span(Duration::from_millis(50))), messages: None };
+    let by_count = Transactions { messages: Some(Count(1_500)), ..Default::default() };
+    let by_time = Transactions { duration: Some(Span(Duration::from_millis(50))), ..Default::default() };
     for (schedule, bounds) in [
         (Schedule::Max, by_count),
         (Schedule::Max, by_time),
@@ -488,7 +489,7 @@ fn an_aborted_transaction_is_followed_by_another_one_and_known_as_aborted() {
     // Fails the first batch for good: its transaction must be aborted.
     cluster.fail_requests(API_PRODUCE, &[ErrorCode::INVALID_RECORD]);
     let mut spec = spec(&cluster, "transactional");
-    spec.profile.transactions = Some(Transactions { duration: None, messages: Some(Count(500)) });
+    spec.profile.transactions = Some(Transactions { messages: Some(Count(500)), ..Default::default() });
     let loaded = load(&LoadSpec { messages: Some(Count(3_000)), ..spec });
     loaded.check();
     let figures = loaded.report.transactions.as_ref().unwrap();
@@ -525,7 +526,7 @@ fn a_topic_that_is_gone_ends_transactions_too() {
         let progress = OnceMeasuring { then: is_gone, updates: RefCell::default() };
         let mut spec = LoadSpec { schedule, ..spec(&cluster, "transactional") };
         spec.profile.transactions =
-            Some(Transactions { duration: Some(Span(Duration::from_millis(100))), messages: None });
+            Some(Transactions { duration: Some(Span(Duration::from_millis(100))), ..Default::default() });
         spec.properties.push(property("topic.metadata.refresh.interval.ms", "200"));
         spec.properties.push(property("topic.metadata.propagation.max.ms", "0"));
         let start = Instant::now();

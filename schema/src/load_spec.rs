@@ -31,9 +31,9 @@ pub struct LoadSpec {
     pub profile: Profile,
     /// Client properties beyond the profile's, weakest origin first; `bootstrap.servers` is among them.
     pub properties: Vec<Property>,
-    /// The topic, which exists.
-    pub topic: String,
-    /// Its partitions.
+    /// The topics, which exist: messages go to all of them in turn.
+    pub topics: Vec<String>,
+    /// Partitions of each topic.
     pub partitions: u32,
     /// What a message is.
     pub message: Message,
@@ -79,6 +79,18 @@ pub enum Schedule {
 }
 
 impl LoadSpec {
+    /// Partitions of all topics: as many streams each producer has. Stream `n` is of topic `n / partitions` and its
+    /// partition `n % partitions`.
+    pub fn streams(&self) -> u32 {
+        self.topics.len() as u32 * self.partitions
+    }
+
+    /// The topics, to read: `topic orders`, or `topics orders, payments`.
+    pub fn named_topics(&self) -> String {
+        let plural = if self.topics.len() == 1 { "" } else { "s" };
+        format!("topic{plural} {}", self.topics.join(", "))
+    }
+
     /// Checks what the types cannot say.
     ///
     /// # Errors
@@ -86,11 +98,19 @@ impl LoadSpec {
     pub fn check(&self) -> Result<(), String> {
         self.profile.check()?;
         self.message.check(self.verified)?;
-        if self.topic.is_empty() {
-            return Err("topic: give a name".into());
+        if self.topics.is_empty() || self.topics.iter().any(String::is_empty) {
+            return Err("topics: give a name".into());
         }
-        if !(1..=PARTITIONS_MAX).contains(&self.partitions) {
-            return Err(format!("partitions: {} must be from 1 to {PARTITIONS_MAX}", self.partitions));
+        if let Some((_, twice)) = self.topics.iter().enumerate().find(|(at, name)| self.topics[..*at].contains(name)) {
+            return Err(format!("topics: {twice} stands there twice"));
+        }
+        let most = PARTITIONS_MAX / self.topics.len().min(PARTITIONS_MAX as usize) as u32;
+        if !(1..=most).contains(&self.partitions) {
+            let topics = self.topics.len();
+            return Err(format!(
+                "partitions: {} must be from 1 to {most} in each of {topics} topic(s)",
+                self.partitions
+            ));
         }
         if !(1..=PRODUCERS_MAX).contains(&self.producers) {
             return Err(format!("producers: {} must be from 1 to {PRODUCERS_MAX}", self.producers));

@@ -64,15 +64,27 @@ impl Tuning {
 }
 
 /// How messages are grouped in transactions: whichever bound is reached first ends one.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Transactions {
-    /// A transaction is committed this long after it began.
+    /// A transaction ends this long after it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<Span>,
-    /// A transaction is committed after this many messages.
+    /// A transaction ends after this many messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<Count>,
+    /// The share of transactions that are aborted instead of committed, spread evenly: 0 to 1. All of their messages are
+    /// in the log by then.
+    #[serde(default)]
+    pub abort_share: f64,
+}
+
+impl Transactions {
+    /// Whether transaction `number`, counted from 1, is one of those that are aborted.
+    pub fn aborts(&self, number: u32) -> bool {
+        let until = |number: u32| (f64::from(number) * self.abort_share).floor();
+        until(number) > until(number.saturating_sub(1))
+    }
 }
 
 /// The built-in profiles, from the weakest to the strongest.
@@ -133,7 +145,7 @@ impl Profile {
             ));
         }
         match self.transactions {
-            Some(Transactions { duration: None, messages: None }) => Err(format!(
+            Some(Transactions { duration: None, messages: None, .. }) => Err(format!(
                 "profile {}: [transactions] needs `duration` (like \"100ms\"), `messages` (like \"10k\") or both",
                 self.name
             )),
@@ -143,6 +155,10 @@ impl Profile {
             Some(Transactions { duration: Some(span), .. }) if span.0.is_zero() => {
                 Err(format!("profile {}: transactions.duration must be above zero", self.name))
             }
+            Some(Transactions { abort_share, .. }) if !(0.0..=1.0).contains(&abort_share) => Err(format!(
+                "profile {}: transactions.abort-share = {abort_share} must be from 0 (none) to 1 (all)",
+                self.name
+            )),
             _ => Ok(()),
         }
     }
@@ -160,6 +176,18 @@ mod tests {
     }
 
     #[test]
+    fn aborts_are_spread_evenly() {
+        let aborted = |abort_share: f64, of: u32| {
+            let transactions = Transactions { duration: None, messages: Some(Count(1)), abort_share };
+            (1..=of).filter(|number| transactions.aborts(*number)).collect::<Vec<_>>()
+        };
+        assert!(aborted(0.0, 1_000).is_empty());
+        assert_eq!(aborted(0.25, 12), [4, 8, 12]);
+        assert_eq!(aborted(0.4, 10), [3, 5, 8, 10]);
+        assert_eq!(aborted(1.0, 4), [1, 2, 3, 4]);
+    }
+
+    #[test]
     fn a_profile_that_cannot_work_is_refused() {
         let base = "name = \"x\"\ndescription = \"\"\n[properties]\n";
         assert!(Profile::from_toml("p", base).is_ok());
@@ -168,6 +196,8 @@ mod tests {
         assert!(refused(&format!("{base}\"transactional.id\" = \"t\"")).contains("set by each run"));
         assert!(refused(&format!("{base}[transactions]\n")).contains("duration"));
         assert!(refused(&format!("{base}[transactions]\nmessages = 0")).contains("at least 1"));
+        assert!(refused(&format!("{base}[transactions]\nmessages = 9\nabort-share = 1.1")).contains("from 0"));
+        assert!(refused(&format!("{base}[transactions]\nmessages = 9\nabort-share = nan")).contains("from 0"));
         let twice = format!("{base}\"linger.ms\" = \"1\"\n[tuning.properties]\n\"linger.ms\" = \"2\"\n");
         assert!(refused(&twice).contains("keep one of them"));
         assert!(refused(&format!("{base}[tuning]\noutstanding = 0\n")).contains("above zero"));

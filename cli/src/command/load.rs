@@ -99,7 +99,7 @@ pub(crate) struct Arguments {
 }
 
 /// What is asked for the first time only.
-const FIRST_TIME: [&str; 19] = [
+const FIRST_TIME: [&str; 20] = [
     "spec",
     "out",
     "topic",
@@ -115,6 +115,7 @@ const FIRST_TIME: [&str; 19] = [
     "outstanding_bytes",
     "transaction_duration",
     "transaction_messages",
+    "abort_share",
     "warm_up",
     "drain_timeout",
     "unverified",
@@ -303,12 +304,23 @@ fn from_flags(arguments: &Arguments) -> Result<(LoadSpec, ClientProperties), Pro
     let mut spec = arguments.run.spec(&connection)?;
     consent::to_load(&spec, arguments.run.create_topic, &connection, arguments.home.as_deref(), arguments.yes)?;
     let admin = AdminClient::new(&connection, LogSink::discard()).map_err(|error| connection::problem(&error))?;
-    let partitions = match arguments.run.create_topic {
-        Some(partitions) => create_topic(&admin, &spec.topic, partitions),
-        None => find_topic(&admin, &spec.topic),
-    };
-    spec.partitions =
-        partitions.map_err(|problem| problem.about(connection.value("bootstrap.servers").unwrap_or_default()))?;
+    let partitions = spec.topics.iter().map(|topic| match arguments.run.create_topic {
+        Some(partitions) => create_topic(&admin, topic, partitions),
+        None => find_topic(&admin, topic),
+    });
+    let partitions: Vec<u32> = partitions
+        .collect::<Result<_, _>>()
+        .map_err(|problem: Problem| problem.about(connection.value("bootstrap.servers").unwrap_or_default()))?;
+    spec.partitions = partitions.iter().copied().min().unwrap_or_default();
+    if partitions.iter().any(|count| *count != spec.partitions) {
+        let each: Vec<String> =
+            spec.topics.iter().zip(&partitions).map(|(topic, count)| format!("{topic} {count}")).collect();
+        return Err(Problem::usage(format!("the topics have different numbers of partitions: {}", each.join(", ")))
+            .hint(
+                "write to topics with as many partitions each: the same key then goes to the same partition of all",
+            ));
+    }
+    spec.check().map_err(Problem::usage)?;
     Ok((spec, connection))
 }
 

@@ -5,7 +5,7 @@ use std::{str::FromStr, time::Duration};
 use ackmark_client::ClientProperties;
 use ackmark_schema::{
     load_spec::{LoadSpec, Schedule},
-    profile::{Profile, Transactions},
+    profile::Profile,
     record::HEADER_LEN,
     scenario::{Arrivals, Keys, LogNormalSize, Message, Payload, Producer, Size, UniformSize, Zipf},
     units::{Bytes, Count, Rate, Span},
@@ -25,10 +25,10 @@ const DRAIN_TIMEOUT: Span = Span(Duration::from_mins(1));
 #[derive(Debug, clap::Args)]
 #[group(id = "flags", multiple = true)]
 pub(crate) struct Run {
-    /// The topic, which must exist unless --create-topic is given
+    /// The topic, which must exist unless --create-topic is given; several times: messages go to all of them in turn
     #[arg(short, long, value_name = "NAME", required_unless_present_any = ["spec", "resume"])]
-    pub(crate) topic: Option<String>,
-    /// Create the topic with this many partitions and the brokers' default replication
+    pub(crate) topic: Vec<String>,
+    /// Create the topics with this many partitions each and the brokers' default replication
     #[arg(long, value_name = "PARTITIONS")]
     pub(crate) create_topic: Option<u32>,
     /// The delivery profile: a built-in one (see `ackmark profiles`) or a TOML file [default: idempotent]
@@ -65,12 +65,15 @@ pub(crate) struct Run {
     /// Most bytes that a producer has outstanding [default: the profile's]
     #[arg(long, value_name = "SIZE")]
     pub(crate) outstanding_bytes: Option<Bytes>,
-    /// Commit a transaction after this time (transactional profiles)
+    /// End a transaction after this time (transactional profiles)
     #[arg(long, value_name = "TIME")]
     pub(crate) transaction_duration: Option<Span>,
-    /// Commit a transaction after this many messages (transactional profiles)
+    /// End a transaction after this many messages (transactional profiles)
     #[arg(long, value_name = "COUNT")]
     pub(crate) transaction_messages: Option<Count>,
+    /// Abort this share of the transactions instead of committing them: 0 to 1 [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) abort_share: Option<f64>,
     /// Send this long before measuring [default: 0s]
     #[arg(long, value_name = "TIME")]
     pub(crate) warm_up: Option<Span>,
@@ -106,7 +109,7 @@ impl Run {
             schema: SchemaId::default(),
             run: rand::random(),
             properties: properties.iter().cloned().collect(),
-            topic: self.topic.clone().unwrap_or_default(),
+            topics: self.topic.clone(),
             partitions: self.create_topic.unwrap_or(1),
             message: Message {
                 size: self.size.unwrap_or(message.size),
@@ -151,15 +154,20 @@ impl Run {
 
     fn profile(&self) -> Result<Profile, Problem> {
         let mut profile = profiles::find(self.profile.as_deref().unwrap_or(DEFAULT_PROFILE))?;
-        if self.transaction_duration.is_none() && self.transaction_messages.is_none() {
+        let sized = self.transaction_duration.is_some() || self.transaction_messages.is_some();
+        if !sized && self.abort_share.is_none() {
             return Ok(profile);
         }
-        if profile.transactions.is_none() {
-            return Err(Problem::usage(format!("profile {} has no transactions", profile.name))
-                .hint("use --profile transactional, or leave --transaction-duration and --transaction-messages out"));
+        let Some(transactions) = &mut profile.transactions else {
+            return Err(Problem::usage(format!("profile {} has no transactions", profile.name)).hint(
+                "use --profile transactional, or leave --transaction-duration, --transaction-messages and --abort-share \
+                 out",
+            ));
+        };
+        if sized {
+            (transactions.duration, transactions.messages) = (self.transaction_duration, self.transaction_messages);
         }
-        profile.transactions =
-            Some(Transactions { duration: self.transaction_duration, messages: self.transaction_messages });
+        transactions.abort_share = self.abort_share.unwrap_or(transactions.abort_share);
         Ok(profile)
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 /// The whole report.
 pub(crate) fn document(report: &LoadReport) -> Document {
     let mut document = Document::default();
-    document.heading(format!("Load: {} to topic {}", report.spec.profile.name, report.spec.topic));
+    document.heading(format!("Load: {} to {}", report.spec.profile.name, report.spec.named_topics()));
     if report.spec.simulated {
         document.sentence(simulated());
     }
@@ -102,8 +102,12 @@ fn latencies(report: &LoadReport) -> Table {
 }
 
 fn transaction_sentence(figures: &TransactionFigures) -> String {
+    let on_purpose = match figures.aborted_on_purpose {
+        0 => String::new(),
+        count => format!(" ({} on purpose)", figures::count(count)),
+    };
     format!(
-        "Transactions: {} committed, {} aborted, {} indeterminate; {} messages each; nothing could be sent in {:.1} % of the time.",
+        "Transactions: {} committed, {} aborted{on_purpose}, {} indeterminate; {} messages each; nothing could be sent in {:.1} % of the time.",
         figures::count(figures.committed),
         figures::count(figures.aborted),
         figures::count(figures.indeterminate),
@@ -114,9 +118,10 @@ fn transaction_sentence(figures: &TransactionFigures) -> String {
 
 fn transaction_times(figures: &TransactionFigures) -> Table {
     let mut table = latency::table(["transaction"]);
-    for (label, summary) in
-        [("begin to committed", &figures.begin_to_committed), ("flush", &figures.flush), ("commit", &figures.commit)]
-    {
+    let committed =
+        [("begin to committed", &figures.begin_to_committed), ("flush", &figures.flush), ("commit", &figures.commit)];
+    let aborted = figures.abort.as_ref().map(|abort| ("abort", abort));
+    for (label, summary) in committed.into_iter().chain(aborted) {
         let mut row = vec![Text::from(label)];
         row.extend(latency::cells(summary));
         table.row(row);

@@ -94,10 +94,13 @@ const fn origin(origin: Origin) -> &'static str {
 
 fn settings(profile: &Profile) -> String {
     let mut settings: Vec<String> = profile.properties.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    if let Some(Transactions { duration, messages }) = profile.transactions {
+    if let Some(Transactions { duration, messages, abort_share }) = profile.transactions {
         let bounds = [duration.map(|span| span.to_string()), messages.map(|count| format!("{count} messages"))];
         let bounds: Vec<String> = bounds.into_iter().flatten().collect();
         settings.push(format!("transactions of {}", bounds.join(" or ")));
+        if abort_share > 0.0 {
+            settings.push(format!("({:.0} % aborted)", abort_share * 100.0));
+        }
     }
     settings.join(" ")
 }

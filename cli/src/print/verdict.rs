@@ -117,7 +117,7 @@ pub(crate) fn provocations(seen: &Provocations) -> String {
         }
         (false, None) => format!("The promise was put to the test by {}.", told.join(", ")),
         (false, Some(unknown)) => {
-            format!("The promise was put to the test by at least {}. Unknown: {unknown}.", told.join(", "))
+            format!("The promise was put to the test by {}. Unknown: {unknown}.", told.join(", "))
         }
     }
 }
@@ -156,7 +156,7 @@ mod tests {
         let unknown = "Nothing is known to have put the promise to the test. Unknown: leader changes.";
         assert_eq!(provocations(&seen), unknown);
         seen.disconnects = 1_200;
-        let told = "The promise was put to the test by at least 1,200 disconnects. Unknown: leader changes.";
+        let told = "The promise was put to the test by 1,200 disconnects. Unknown: leader changes.";
         assert_eq!(provocations(&seen), told);
         seen.leader_changes = Some(0);
         assert_eq!(provocations(&seen), "The promise was put to the test by 1,200 disconnects.");

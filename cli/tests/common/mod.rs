@@ -62,8 +62,10 @@ pub(crate) fn ackmark(folder: &Path) -> Command {
 /// producer polls without pause (README, notes on figures): some of them on two cores starve brokers with short timeouts
 /// until these fence each other, and a test would see that instead of what it did to a broker.
 pub(crate) fn with_low_priority(command: &Command) -> Command {
-    let mut lowered = Command::new("nice");
-    lowered.args(["-n", "19"]).arg(command.get_program()).args(command.get_args());
+    // Where the kernel shares processors among sessions, `nice` ranks within one: so the session has a rank, too.
+    const LOWER: &str = "echo 19 2>/dev/null >/proc/$$/autogroup; exec nice -n 19 \"$@\"";
+    let mut lowered = Command::new("setsid");
+    lowered.args(["sh", "-c", LOWER, "sh"]).arg(command.get_program()).args(command.get_args());
     if let Some(folder) = command.get_current_dir() {
         lowered.current_dir(folder);
     }

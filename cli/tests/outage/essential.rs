@@ -63,7 +63,8 @@ pub(crate) fn start_loads(cluster: &Cluster, flags: &[&str]) -> Vec<(String, Run
     // The first transaction waits until its coordinator is there.
     cluster.create(&["first"]);
     cluster.load("first", "transactional", &["--messages", "10"]).finish(BEGIN + SLACK).exits(0);
-    // The transactional one first: it takes longest until it sends. One after the other, so that none is over by then.
+    // One after the other, and first the transactional one, which takes longest until it sends: the time of none runs out
+    // while another has not begun.
     let started = profiles.into_iter().rev().map(|name| {
         let mut load = cluster.load(&name, &name, flags);
         load.wait_for_messages("load", BEGIN);

@@ -19,22 +19,22 @@ use ackmark_schema::{
 use crate::{
     common,
     kafka::Kafka,
-    plain::{self, Fate, Found, Known, Ledger},
+    plain::{Fate, Found, Known, Ledger},
 };
 
 /// Closes the log and judges it.
-pub(crate) fn close_and_judge(kafka: &Kafka, load: &Path, topic: &str) -> Account {
+pub(crate) fn close_and_judge(kafka: &Kafka, load: &Path) -> Account {
     common::run(load, &["seal", ".", "-b", &kafka.servers(), "--quiet-time", "1s"]).exits(0);
-    judge(kafka, load, topic)
+    judge(kafka, load)
 }
 
 /// Judges a log that is closed, and compares the verdict with what ledger and log say in plain code.
-pub(crate) fn judge(kafka: &Kafka, load: &Path, topic: &str) -> Account {
+pub(crate) fn judge(kafka: &Kafka, load: &Path) -> Account {
     let (run, report) = kafka.verify(load);
     let ledger = Ledger::read(load);
-    let stored = plain::log(kafka, topic, report.run, "read_uncommitted");
+    let stored = ledger.log(kafka, "read_uncommitted");
     let transactional = ledger.manifest.promise.basis.transactional;
-    let shown = transactional.then(|| plain::log(kafka, topic, report.run, "read_committed"));
+    let shown = transactional.then(|| ledger.log(kafka, "read_committed"));
     let found = Account::of(&ledger, &stored);
     let told = report.ledger;
 
@@ -142,13 +142,13 @@ impl Account {
             }
         }
         let mut seen: BTreeMap<u32, BTreeMap<u64, BTreeSet<u16>>> = BTreeMap::new();
-        for Found { partition, header, .. } in stored {
+        for Found { topic, partition, header, .. } in stored {
             let attempts = known.get(&header.stream).and_then(|messages| messages.get(&header.sequence));
             let attempted = |(attempt, incarnation, _): &(u16, u32, Known)| {
                 (*attempt, *incarnation) == (header.attempt, header.incarnation)
             };
             if !attempts.is_some_and(|attempts| attempts.iter().any(attempted))
-                || ledger.partition(header.stream) != *partition
+                || ledger.place(header.stream) != (topic.as_str(), *partition)
             {
                 account.not_reserved += 1;
                 continue;
@@ -205,6 +205,9 @@ impl fmt::Display for Account {
     }
 }
 
+/// Topic, partition and offset.
+type Place = (String, i32, i64);
+
 /// Whose messages applications see: all of a committed transaction's, none of an aborted one's, all or none of one
 /// whose commit was not answered.
 fn judge_transactions(ledger: &Ledger, stored: &[Found], shown: &[Found], report: &VerifyReport) {
@@ -213,10 +216,10 @@ fn judge_transactions(ledger: &Ledger, stored: &[Found], shown: &[Found], report
         all.find(|entry| entry.streams.iter().any(|known| known.stream == stream)).unwrap().producer
     };
     let by_transaction = |found: &[Found]| {
-        let mut all: BTreeMap<(u32, u32), BTreeSet<(i32, i64)>> = BTreeMap::new();
+        let mut all: BTreeMap<(u32, u32), BTreeSet<Place>> = BTreeMap::new();
         for one in found {
             let key = (producer_of(one.header.stream), one.header.transaction);
-            assert!(all.entry(key).or_default().insert((one.partition, one.offset)));
+            assert!(all.entry(key).or_default().insert((one.topic.clone(), one.partition, one.offset)));
         }
         all
     };

@@ -23,6 +23,7 @@ mod seal;
 mod secure;
 mod sigkill;
 mod syscalls;
+mod transactions;
 mod trouble;
 
 use std::{process::ExitCode, sync::Arc};
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
     trials.extend(sigkill::trials(&kafka));
     trials.extend(syscalls::trials(&kafka));
     trials.extend(resume::trials(&kafka));
+    trials.extend(transactions::trials(&kafka));
     trials.extend(log_reader::trials());
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     // All trials are over, so this is the last owner: its processes end here.

@@ -85,8 +85,10 @@ pub(crate) struct Ledger {
 }
 
 /// A message of the run in the log.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Found {
+    /// Where it is: the topic.
+    pub(crate) topic: String,
     /// Where it is.
     pub(crate) partition: i32,
     /// Where it is.
@@ -138,9 +140,16 @@ impl Ledger {
     }
 
     /// Where a stream is.
-    pub(crate) fn partition(&self, stream: u32) -> i32 {
+    pub(crate) fn place(&self, stream: u32) -> (&str, i32) {
         let mut streams = self.manifest.producers.iter().flat_map(|producer| &producer.streams);
-        streams.find(|known| known.stream == stream).unwrap().partition as i32
+        let found = streams.find(|known| known.stream == stream).unwrap();
+        (&self.manifest.topics[found.topic as usize].name, found.partition as i32)
+    }
+
+    /// All messages of the run in all of its topics.
+    pub(crate) fn log(&self, kafka: &Kafka, isolation: &str) -> Vec<Found> {
+        let manifest = &self.manifest;
+        manifest.topics.iter().flat_map(|topic| log(kafka, &topic.name, manifest.run, isolation)).collect()
     }
 }
 
@@ -248,7 +257,8 @@ fn read(kafka: &Kafka, topic: &str, run: u32, isolation: &str) -> Vec<(Found, Ve
                 assert_eq!(header.run, run);
                 if !header.sentinel {
                     let key = message.key().unwrap_or_default().to_vec();
-                    found.push((Found { partition: message.partition(), offset: message.offset(), header }, key));
+                    let (topic, partition) = (topic.to_owned(), message.partition());
+                    found.push((Found { topic, partition, offset: message.offset(), header }, key));
                 }
             }
             other => panic!("{other:?} at offset {} of {topic}-{}", message.offset(), message.partition()),

@@ -139,7 +139,7 @@ fn goes_on(kafka: &Kafka, profile: u64) {
 
     let ledger = Ledger::read(&load.path());
     assert_eq!(resent(&ledger, 1), expected);
-    let account = close_and_judge(kafka, &load.path(), &load.topic);
+    let account = close_and_judge(kafka, &load.path());
     assert_eq!(account.resent, expected.len() as u64);
     let seal: SealReport = serde_json::from_str(&fs::read_to_string(load.path().join(SEAL_FILE)).unwrap()).unwrap();
     assert_eq!(seal.messages_resent, Some(account.resent));
@@ -155,19 +155,19 @@ fn ended(kafka: &Kafka) {
     for profile in ["all-acks", "transactional"] {
         let load = kafka.load(&["--profile", profile, "--messages", "2000", "--size", "100B", "--producers", "2"]);
         let folder = load.folder();
-        judge(kafka, &folder, &load.topic);
+        judge(kafka, &folder);
         let run = resume(kafka, &folder, &["--messages", "500", "--output", "json"]).exits(0);
         let report: LoadReport = run.json();
         assert_eq!((report.incarnation, report.resent.sent, report.total.sent), (1, 0, 500));
         assert!(folder.join("load-i0.json").exists(), "the report of the first life is kept");
         assert!(!folder.join(VERIFY_FILE).exists(), "what was found of the log is of the past");
-        let account = judge(kafka, &folder, &load.topic);
+        let account = judge(kafka, &folder);
         let sound = Account { reserved: 2_500, acknowledged: 2_500, ..Account::default() };
         assert_eq!(account, sound);
         // With nothing to send again, no more means nothing at all.
         let report: LoadReport = resume(kafka, &folder, &["--messages", "0", "--output", "json"]).exits(0).json();
         assert_eq!((report.incarnation, report.total.sent), (2, 0));
-        assert_eq!(judge(kafka, &folder, &load.topic), sound);
+        assert_eq!(judge(kafka, &folder), sound);
     }
 }
 
@@ -183,7 +183,7 @@ fn again(kafka: &Kafka) {
         let second = resent(&ledger, 1).len() as u64;
         let report: LoadReport = load.resume(kafka, &["--messages", "0"]).exits(0).json();
         assert_eq!(report.incarnation, 2);
-        let account = close_and_judge(kafka, &load.path(), &load.topic);
+        let account = close_and_judge(kafka, &load.path());
         let ledger = Ledger::read(&load.path());
         assert!(second <= left);
         assert!(report.resent.sent >= left - second, "{account}");
@@ -216,7 +216,7 @@ fn unanswered(kafka: &Kafka) {
     let again = in_log(kafka, &ledger, &load.topic, "read_committed", 1);
     assert_eq!(again, expected);
     // What is judged in there: the duplicates that applications see are as many as were visible before.
-    let account = close_and_judge(kafka, &load.path(), &load.topic);
+    let account = close_and_judge(kafka, &load.path());
     eprintln!("unanswered: {} of them were committed; {account}", first.intersection(&again).count());
 }
 
@@ -236,7 +236,7 @@ fn keyed(kafka: &Kafka) {
     let load = Killed { folder, topic: topic.name };
     let report: LoadReport = load.resume(kafka, &["--messages", "100"]).exits(0).json();
     assert!(report.resent.sent > 0, "{report:?}");
-    let account = close_and_judge(kafka, &load.path(), &load.topic);
+    let account = close_and_judge(kafka, &load.path());
     let mut keys = std::collections::BTreeMap::new();
     let mut compared = 0;
     for (found, key) in plain::log_with_keys(kafka, &load.topic, report.spec.run) {

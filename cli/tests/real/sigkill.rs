@@ -205,7 +205,7 @@ impl Kill {
         let ended = if self.load_until_killed(kafka, folder.path(), &topic) { "killed" } else { "ended by itself" };
         let load = folder.path().join("load");
         let found = if load.join(MANIFEST_FILE).exists() {
-            close_and_judge(kafka, &load, &topic).to_string()
+            close_and_judge(kafka, &load).to_string()
         } else {
             never_began(kafka, folder.path(), &topic);
             "it sent nothing".into()
@@ -308,7 +308,7 @@ fn seen(kafka: &Kafka) {
     let taken = stored.swap_remove(7);
     let mut invented = taken;
     invented.header.sequence = 1_000;
-    stored.extend([stored[8], invented]);
+    stored.extend([stored[8].clone(), invented]);
     let found = Account::of(&ledger, &stored);
     assert_eq!((found.acknowledged_unseen, found.copies, found.not_reserved), (1, 1, 1), "{found}");
 }

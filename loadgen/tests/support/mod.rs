@@ -21,7 +21,7 @@ pub(crate) fn spec(cluster: &MockCluster, topic: &str, partitions: u32, profile:
         run: 0xace,
         profile: profile::built_in().into_iter().find(|known| known.name == profile).unwrap(),
         properties: vec![Property { name: "bootstrap.servers".into(), value: servers, origin: Origin::Flag }],
-        topic: topic.into(),
+        topics: vec![topic.into()],
         partitions,
         message: Message { size: Size::Fixed(Bytes(100)), payload: Payload::Random, keys: Keys::None },
         producers: 1,

@@ -124,6 +124,9 @@ pub struct TransactionFigures {
     pub committed: u64,
     /// Aborted.
     pub aborted: u64,
+    /// Of these, aborted because a share was to be.
+    #[serde(default)]
+    pub aborted_on_purpose: u64,
     /// Asked to commit, fate unknown.
     pub indeterminate: u64,
     /// Messages per committed transaction, mean.
@@ -134,6 +137,9 @@ pub struct TransactionFigures {
     pub flush: LatencySummary,
     /// The commit itself.
     pub commit: LatencySummary,
+    /// The abort itself, of those on purpose; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort: Option<LatencySummary>,
     /// Share of the measured time in which nothing could be sent, 0 to 1.
     pub stalled_share: f64,
 }
@@ -160,7 +166,9 @@ pub struct Provocations {
     /// nobody could tell.
     pub leader_changes: Option<u64>,
     /// Whether the client's own counters (messages sent again, transactional requests, timeouts, disconnects) are of
-    /// after the end. Otherwise they are of some time before it: at least so many.
+    /// after the end. Otherwise they are of some time before it, or it was not recorded: at least so many. What a broker
+    /// that has left the cluster counted in its last second is in neither.
+    #[serde(default)]
     pub counted_to_end: bool,
 }
 
