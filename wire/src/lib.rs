@@ -1,4 +1,4 @@
-//! Kafka's protocol without a client: what the log reader, and later the doctor and the proxy, speak to brokers.
+//! Kafka's protocol without a client: what the log reader and the doctor, and later the proxy, speak to brokers.
 //!
 //! | module | what |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | [`patience`] | waits that end: silence, deadline, stop |
 //! | [`connection`] | requests and answers on one connection |
 //! | [`metadata`], [`fetch`] | who leads what; the log's bytes |
+//! | [`transactions`] | transactions as coordinators and leaders know them |
 //! | [`mod@scan`] | partitions read from start to end, over as many brokers as lead them |
 //!
 //! Limits: message format v2 only (Kafka 0.11 and later). It reads; nothing is written to a cluster.
@@ -26,3 +27,4 @@ pub mod sasl;
 pub mod scan;
 pub mod socket;
 pub mod tls;
+pub mod transactions;

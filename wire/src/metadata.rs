@@ -65,6 +65,11 @@ pub struct Topics {
 }
 
 impl Topics {
+    /// Names of all of them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
+    }
+
     /// Partitions of a topic.
     ///
     /// # Errors
@@ -142,7 +147,24 @@ impl<'c> Directory<'c> {
         let names: BTreeSet<&str> = names.into_iter().collect();
         let topics =
             names.iter().map(|name| MetadataRequestTopic::default().with_name(Some(topic_name(name)))).collect();
-        let request = MetadataRequest::default().with_topics(Some(topics)).with_allow_auto_topic_creation(false);
+        self.describe(Some(topics), patience).map(|(_, topics)| topics)
+    }
+
+    /// All brokers, and the leaders of the partitions of all topics, as far as the brokers let one know.
+    ///
+    /// # Errors
+    /// No broker answers.
+    pub fn cluster(&mut self, patience: &Patience<'_>) -> Result<(Vec<Broker>, Topics), WireError> {
+        self.describe(None, patience)
+    }
+
+    /// Some topics, or all.
+    fn describe(
+        &mut self,
+        topics: Option<Vec<MetadataRequestTopic>>,
+        patience: &Patience<'_>,
+    ) -> Result<(Vec<Broker>, Topics), WireError> {
+        let request = MetadataRequest::default().with_topics(topics).with_allow_auto_topic_creation(false);
         let answer = self.ask(patience, |connection| {
             // Version 4 is the first that does not create topics, 12 the last that needs no topic ids.
             let version = connection.version::<MetadataRequest>(4, 12)?;
@@ -180,7 +202,7 @@ impl<'c> Directory<'c> {
             };
             by_name.insert(name.to_string(), described);
         }
-        Ok(Topics { by_name })
+        Ok((brokers.into_values().collect(), Topics { by_name }))
     }
 
     /// The partitions of a topic.

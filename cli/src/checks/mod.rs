@@ -2,6 +2,7 @@
 
 pub(crate) mod kafka;
 pub(crate) mod machine;
+pub(crate) mod transactions;
 
 use serde::Serialize;
 

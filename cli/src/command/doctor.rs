@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ackmark_schema::units::Span;
+
 use crate::{
     arguments::Output,
     checks::{self, State},
@@ -15,10 +17,11 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Without -b it looks at what a local Kafka needs; with -b it asks that Kafka whether it can carry the \
-promises. Nothing is written.
+promises, and for transactions that are open for long or hang: readers with isolation.level=read_committed \
+stop at them. Nothing is written.
 
 Exit codes: 0 nothing stands in the way (warnings may) · 1 this machine lacks something, or the Kafka cannot \
-be reached · 4 the Kafka cannot carry the promises
+be reached · 4 the Kafka cannot carry the promises, or a transaction hangs
 
 Examples:
   ackmark doctor
@@ -28,6 +31,9 @@ pub(crate) struct Arguments {
     pub(crate) servers: Servers,
     #[command(flatten)]
     properties: Properties,
+    /// Warn of transactions that are open for longer than this
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    long_transaction: Span,
     /// The folder that results go to
     #[arg(long, value_name = "DIR", default_value = "results", env = "ACKMARK_RESULTS", hide_env_values = true)]
     results: PathBuf,
@@ -43,7 +49,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     let mut properties = arguments.properties.resolve()?;
     let mut found = checks::machine::client(&arguments.results);
     let kafka = if arguments.servers.add_to(&mut properties).is_some() {
-        checks::kafka::all(&properties)?
+        let mut kafka = checks::kafka::all(&properties)?;
+        kafka.extend(checks::transactions::all(&properties, arguments.long_transaction.0));
+        kafka
     } else {
         found.extend(checks::machine::local_kafka());
         Vec::new()

@@ -19,6 +19,10 @@ use ackmark_schema::{
     result::RunResult,
 };
 use libtest_mimic::Trial;
+use rdkafka::{
+    ClientConfig,
+    producer::{BaseProducer, BaseRecord, Producer},
+};
 use rustix::process::Signal;
 
 use crate::{
@@ -57,6 +61,7 @@ pub(crate) fn trials(kafka: &Arc<Kafka>) -> Vec<Trial> {
         trial(kafka, "trouble::somebody_elses_kafka_is_not_written_to_without_consent", not_confirmed),
         trial(kafka, "bench::runs_against_a_kafka_that_is_there", bench),
         trial(kafka, "doctor::finds_that_this_kafka_carries_the_promises", doctor),
+        trial(kafka, "doctor::names_a_transaction_that_is_open_for_long", long_transaction),
     ]
 }
 
@@ -349,6 +354,34 @@ fn bench(kafka: &Kafka) {
     for trial in &result.trials {
         assert!(kafka.admin().topic(&trial.topic, Duration::from_secs(30)).is_err(), "{}", trial.topic);
     }
+}
+
+/// One that its application has left open is named until it is ended.
+fn long_transaction(kafka: &Kafka) {
+    let (folder, topic) = (tempfile::tempdir().unwrap(), kafka.topic());
+    let id = format!("left-open-{topic}");
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", kafka.servers()).set("transactional.id", &id).create().unwrap();
+    let soon = Duration::from_secs(30);
+    producer.init_transactions(soon).unwrap();
+    producer.begin_transaction().unwrap();
+    producer.send(BaseRecord::<(), _>::to(&topic).partition(1).payload("an order")).unwrap();
+    producer.flush(soon).unwrap();
+    // Others may be under way at the same time.
+    let named = || -> Vec<serde_json::Value> {
+        let flags = ["doctor", "-o", "json", "-b", &kafka.servers(), "--long-transaction", "1ms"];
+        let checks: Vec<serde_json::Value> = common::run(folder.path(), &flags).exits(0).json();
+        assert!(checks.iter().any(|check| check["what"] == "transactions" && check["state"] == "ok"), "{checks:?}");
+        let prefix = format!("{id}: Ongoing for ");
+        checks.into_iter().filter(|check| check["found"].as_str().unwrap().starts_with(&prefix)).collect()
+    };
+    let found = named();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((&found[0]["what"], &found[0]["state"]), (&"a long transaction".into(), &"warn".into()));
+    assert!(found[0]["found"].as_str().unwrap().ends_with(&format!(" on {topic}-1")), "{found:?}");
+    assert!(found[0]["cure"].as_str().unwrap().contains("the same transactional.id ends it"), "{found:?}");
+    producer.abort_transaction(soon).unwrap();
+    assert!(named().is_empty());
 }
 
 fn doctor(kafka: &Kafka) {

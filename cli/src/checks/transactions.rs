@@ -1,0 +1,223 @@
+//! Transactions under way in a Kafka, and those that never end. It is only asked; nothing is written.
+
+use std::{
+    sync::atomic::AtomicBool,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use ackmark_client::ClientProperties;
+use ackmark_wire::{
+    config::WireConfig,
+    error::WireError,
+    metadata::Directory,
+    patience::Patience,
+    transactions::{self, OpenTransaction, Transaction},
+};
+
+use super::{Check, State};
+use crate::figures;
+
+/// A broker that says nothing for so long is given up, and all of it takes no longer.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// Coordinators look for transactions that have run out of time this often
+/// (`transaction.abort.timed.out.transaction.cleanup.interval.ms`).
+const CLEANUP: Duration = Duration::from_secs(10);
+/// How many are told one by one.
+const TOLD_MAX: usize = 10;
+const WHAT: &str = "transactions";
+
+/// What coordinators and leaders tell.
+struct Found {
+    coordinated: Vec<Transaction>,
+    open: Vec<OpenTransaction>,
+    hanging: Vec<OpenTransaction>,
+}
+
+/// Asks a Kafka. Warns of transactions that are open for longer than `old`.
+pub(crate) fn all(properties: &ClientProperties, old: Duration) -> Vec<Check> {
+    let servers = properties.value("bootstrap.servers").unwrap_or_default();
+    let connection = properties.connection_only();
+    let pairs = connection.iter().map(|property| (property.name.as_str(), property.value.as_str()));
+    let found = match WireConfig::from_properties(pairs) {
+        Ok(config) => ask(&config).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match found {
+        Ok(found) => {
+            let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
+            judge(&found, old, now_ms, servers)
+        }
+        Err(error) => vec![Check::cured(
+            WHAT,
+            State::Warn,
+            format!("not examined: {error}"),
+            "give this user the right to describe topics and transactional ids, over PLAINTEXT, TLS, SASL PLAIN or SCRAM",
+        )],
+    }
+}
+
+fn ask(config: &WireConfig) -> Result<Found, WireError> {
+    let stop = AtomicBool::new(false);
+    let patience = Patience::new(&stop, TIMEOUT);
+    let (brokers, topics) = Directory::new(config).cluster(&patience)?;
+    let before = transactions::open_on_partitions(config, &topics, &patience)?;
+    let coordinated = transactions::coordinated(config, &brokers, &patience)?;
+    // Only what was open before and is open still can hang.
+    let open =
+        if before.is_empty() { Vec::new() } else { transactions::open_on_partitions(config, &topics, &patience)? };
+    Ok(Found { hanging: transactions::hanging(&before, &coordinated, &open), coordinated, open })
+}
+
+fn judge(found: &Found, old: Duration, now_ms: i64, servers: &str) -> Vec<Check> {
+    let age = |one: &Transaction| {
+        let age_ms = one.started_ms.map_or(0, |started_ms| now_ms.saturating_sub(started_ms).max(0));
+        Duration::from_millis(age_ms.unsigned_abs())
+    };
+    let mut ongoing: Vec<&Transaction> = found.coordinated.iter().filter(|one| one.is_ongoing()).collect();
+    ongoing.sort_by_key(|one| std::cmp::Reverse(age(one)));
+    let oldest = ongoing.first().map(|one| format!(", the oldest for {}", figures::seconds(age(one).as_secs_f64())));
+    let ids = found.coordinated.len();
+    let sum = format!(
+        "{ids} transactional ids, {} with a transaction under way{}; open on {} partitions",
+        ongoing.len(),
+        oldest.unwrap_or_default(),
+        found.open.len()
+    );
+    let mut checks = vec![Check::ok(WHAT, sum)];
+    let slow = ongoing.iter().filter(|one| age(one) > old);
+    let slow: Vec<Check> = slow.map(|one| long(one, age(one))).collect();
+    let hanging = found.hanging.iter().map(|one| hangs(one, servers));
+    checks.extend(told(hanging.collect(), "hanging transactions"));
+    checks.extend(told(slow, "long transactions"));
+    checks
+}
+
+/// The first of them, and how many there are more.
+fn told(mut checks: Vec<Check>, what: &'static str) -> Vec<Check> {
+    let more = checks.len().saturating_sub(TOLD_MAX);
+    checks.truncate(TOLD_MAX);
+    if more > 0 {
+        checks.push(Check::cured(what, State::Warn, format!("{more} more"), "end those above, then look again"));
+    }
+    checks
+}
+
+/// One that is open, or decided and not written, for long.
+fn long(one: &Transaction, age: Duration) -> Check {
+    let Transaction { id, state, producer_id, producer_epoch, timeout, coordinator, .. } = one;
+    let seconds = |time: Duration| figures::seconds(time.as_secs_f64());
+    let places: Vec<String> = one
+        .partitions
+        .iter()
+        .flat_map(|(topic, partitions)| partitions.iter().map(move |partition| format!("{topic}-{partition}")))
+        .take(TOLD_MAX)
+        .collect();
+    let found = format!(
+        "{id}: {state} for {}, producer {producer_id} epoch {producer_epoch}, {coordinator}, on {}",
+        seconds(age),
+        if places.is_empty() { "no partition".to_owned() } else { places.join(" ") }
+    );
+    let waiting = "readers with isolation.level=read_committed wait behind it";
+    let cure = if state != "Ongoing" {
+        format!(
+            "its end is decided and not written everywhere, and {waiting}: see why its partitions' leaders take no marker"
+        )
+    } else if age > *timeout + CLEANUP {
+        format!("its time of {} is over, and {waiting}: see why its coordinator does not abort it", seconds(*timeout))
+    } else {
+        format!(
+            "{waiting}: if its application is gone, one with the same transactional.id ends it as it starts; else it is aborted {} after it began",
+            seconds(*timeout)
+        )
+    };
+    Check::cured("a long transaction", State::Warn, found, cure)
+}
+
+/// One that no coordinator knows.
+fn hangs(one: &OpenTransaction, servers: &str) -> Check {
+    let OpenTransaction { topic, partition, producer_id, producer_epoch, first_offset, coordinator_epoch, .. } = one;
+    let found = format!(
+        "{topic}-{partition}: open from offset {first_offset} by producer {producer_id} epoch {producer_epoch}, coordinator epoch {coordinator_epoch}, and no coordinator knows of it"
+    );
+    let cure = format!(
+        "readers with isolation.level=read_committed never get past it: kafka-transactions.sh --bootstrap-server {servers} abort --topic {topic} --partition {partition} --start-offset {first_offset}"
+    );
+    Check::cured("a hanging transaction", State::Fail, found, cure)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use ackmark_wire::{config::Address, metadata::Broker};
+
+    use super::*;
+
+    const NOW_MS: i64 = 1_000_000;
+
+    fn transaction(id: &str, state: &str, started_ms: Option<i64>) -> Transaction {
+        Transaction {
+            id: id.into(),
+            state: state.into(),
+            producer_id: 7,
+            producer_epoch: 3,
+            timeout: Duration::from_mins(1),
+            started_ms,
+            partitions: BTreeMap::from([("orders".into(), vec![0, 2])]),
+            coordinator: Broker { id: 2, address: Address { host: "kafka".into(), port: 9092 } },
+        }
+    }
+
+    fn told_of(coordinated: Vec<Transaction>, hanging: Vec<OpenTransaction>) -> Vec<Check> {
+        judge(&Found { coordinated, open: hanging.clone(), hanging }, Duration::from_secs(30), NOW_MS, "kafka:9092")
+    }
+
+    #[test]
+    fn transactions_that_are_open_for_long_are_named_with_their_cure() {
+        let young = transaction("young", "Ongoing", Some(NOW_MS - 2_000));
+        let told = told_of(vec![young.clone(), transaction("idle", "CompleteCommit", None)], vec![]);
+        assert_eq!(told.len(), 1);
+        assert_eq!(
+            (told[0].state, told[0].found.as_str()),
+            (
+                State::Ok,
+                "2 transactional ids, 1 with a transaction under way, the oldest for 2.00 s; open on 0 partitions"
+            )
+        );
+        let old = transaction("old", "Ongoing", Some(NOW_MS - 40_000));
+        let over = transaction("over", "Ongoing", Some(NOW_MS - 90_000));
+        let decided = transaction("decided", "PrepareCommit", Some(NOW_MS - 31_000));
+        let told = told_of(vec![young, old, over, decided], vec![]);
+        let named = |at: usize| (told[at].state, told[at].found.clone(), told[at].cure.clone().unwrap_or_default());
+        let (state, found, cure) = named(1);
+        assert_eq!(state, State::Warn);
+        assert!(found.starts_with("over: Ongoing for ") && found.contains("orders-0 orders-2"), "{found}");
+        assert!(cure.contains("does not abort it"), "{cure}");
+        let (_, found, cure) = named(2);
+        assert!(found.starts_with("old: ") && found.contains("broker 2 (kafka:9092)"), "{found}");
+        assert!(cure.contains("the same transactional.id ends it"), "{cure}");
+        let (_, found, cure) = named(3);
+        assert!(found.starts_with("decided: PrepareCommit") && cure.contains("take no marker"), "{found}: {cure}");
+        assert_eq!(told.len(), 4);
+    }
+
+    #[test]
+    fn one_that_hangs_stands_in_the_way_and_many_are_counted() {
+        let open = |partition| OpenTransaction {
+            topic: "orders".into(),
+            partition,
+            producer_id: 9,
+            producer_epoch: 0,
+            first_offset: 17,
+            last_written_ms: 0,
+            coordinator_epoch: 4,
+        };
+        let told = told_of(vec![], (0..12).map(open).collect());
+        assert_eq!(told.len(), 1 + 10 + 1);
+        assert_eq!(told[1].state, State::Fail);
+        assert!(told[1].found.contains("coordinator epoch 4"), "{}", told[1].found);
+        let cure = told[1].cure.clone().unwrap_or_default();
+        assert!(cure.ends_with("abort --topic orders --partition 0 --start-offset 17"), "{cure}");
+        assert_eq!(told[11].found, "2 more");
+    }
+}

@@ -1,0 +1,243 @@
+//! Transactions as their coordinators and the leaders of partitions know them: what librdkafka has no calls for (KIP-664).
+//!
+//! A coordinator knows the state of each transactional id: `Ongoing` until its producer asks for the end, `PrepareCommit`
+//! or `PrepareAbort` until each partition has its marker, then `CompleteCommit` or `CompleteAbort`; `Empty` before the
+//! first one. A leader knows which producer has a transaction open on a partition, and from which offset: there the last
+//! stable offset stops. One that is open on a partition without a coordinator that knows of it never ends by itself: it
+//! hangs.
+//!
+//! Limits: each answer is of its own moment, so what two of them say together may never have been true at once; times are
+//! by the brokers' clocks. Topics and transactional ids that this user may not describe are not in the answers.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        ApiKey, DescribeProducersRequest, DescribeTransactionsRequest, ListTransactionsRequest,
+        describe_producers_request::TopicRequest,
+    },
+};
+
+use crate::{
+    config::WireConfig,
+    connection::{Connection, api_name},
+    error::WireError,
+    metadata::{Broker, Topics, topic_name},
+    patience::Patience,
+};
+
+/// Transactional ids that are asked for together.
+const IDS_PER_REQUEST: usize = 1_000;
+
+/// A transactional id as its coordinator knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction {
+    /// `transactional.id`.
+    pub id: String,
+    /// The coordinator's word for its state, for example `Ongoing`.
+    pub state: String,
+    /// Its producer.
+    pub producer_id: i64,
+    /// Its producer's epoch.
+    pub producer_epoch: i16,
+    /// `transaction.timeout.ms` of its producer.
+    pub timeout: Duration,
+    /// When the open one began, milliseconds since the Unix epoch; `None` where none is open.
+    pub started_ms: Option<i64>,
+    /// Partitions in it, by topic.
+    pub partitions: BTreeMap<String, Vec<i32>>,
+    /// Its coordinator.
+    pub coordinator: Broker,
+}
+
+impl Transaction {
+    /// Whether it is open, or decided and not yet in all of its partitions.
+    pub fn is_ongoing(&self) -> bool {
+        matches!(self.state.as_str(), "Ongoing" | "PrepareCommit" | "PrepareAbort" | "PrepareEpochFence")
+    }
+}
+
+/// A transaction that is open on a partition, as the partition's leader knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenTransaction {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// Its producer.
+    pub producer_id: i64,
+    /// Its producer's epoch.
+    pub producer_epoch: i32,
+    /// The offset of its first record: the last stable offset is not above it.
+    pub first_offset: i64,
+    /// When the producer last wrote here, milliseconds since the Unix epoch by its records.
+    pub last_written_ms: i64,
+    /// The epoch of the coordinator that last wrote a marker for the producer; -1 before the first.
+    pub coordinator_epoch: i32,
+}
+
+/// All transactional ids that brokers coordinate.
+///
+/// # Errors
+/// A broker does not answer, or refuses.
+pub fn coordinated(
+    config: &WireConfig,
+    brokers: &[Broker],
+    patience: &Patience<'_>,
+) -> Result<Vec<Transaction>, WireError> {
+    let mut found = Vec::new();
+    for broker in brokers {
+        let mut connection = Connection::open(config, &broker.address, patience)?;
+        let version = connection.version::<ListTransactionsRequest>(0, 1)?;
+        let request = ListTransactionsRequest::default().with_duration_filter(-1);
+        let listed = connection.call(&request, version, patience)?;
+        if let Some(code) = ResponseError::try_from_code(listed.error_code) {
+            return Err(connection.refused(api_name(ApiKey::ListTransactions as i16), code));
+        }
+        let ids: Vec<_> = listed.transaction_states.into_iter().map(|state| state.transactional_id).collect();
+        for ids in ids.chunks(IDS_PER_REQUEST) {
+            let version = connection.version::<DescribeTransactionsRequest>(0, 0)?;
+            let request = DescribeTransactionsRequest::default().with_transactional_ids(ids.to_vec());
+            for one in connection.call(&request, version, patience)?.transaction_states {
+                match ResponseError::try_from_code(one.error_code) {
+                    // It went, or has another coordinator, since it was listed.
+                    Some(ResponseError::TransactionalIdNotFound | ResponseError::NotCoordinator) => continue,
+                    Some(code) => {
+                        return Err(connection.refused(api_name(ApiKey::DescribeTransactions as i16), code));
+                    }
+                    None => {}
+                }
+                let partitions = one.topics.into_iter().map(|topic| (topic.topic.to_string(), topic.partitions));
+                found.push(Transaction {
+                    id: one.transactional_id.to_string(),
+                    state: one.transaction_state.to_string(),
+                    producer_id: one.producer_id.0,
+                    producer_epoch: one.producer_epoch,
+                    timeout: Duration::from_millis(u64::try_from(one.transaction_timeout_ms).unwrap_or_default()),
+                    started_ms: Some(one.transaction_start_time_ms).filter(|started_ms| *started_ms >= 0),
+                    partitions: partitions.collect(),
+                    coordinator: broker.clone(),
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// All transactions that are open on partitions of these topics. Partitions without a leader are left out.
+///
+/// # Errors
+/// A leader does not answer, or refuses.
+pub fn open_on_partitions(
+    config: &WireConfig,
+    topics: &Topics,
+    patience: &Patience<'_>,
+) -> Result<Vec<OpenTransaction>, WireError> {
+    let mut by_leader: BTreeMap<i32, (&Broker, BTreeMap<&str, Vec<i32>>)> = BTreeMap::new();
+    for topic in topics.names() {
+        for partition in topics.partitions(topic).into_iter().flatten() {
+            let Ok(leader) = topics.leader(topic, partition) else { continue };
+            let (_, led) = by_leader.entry(leader.broker.id).or_insert_with(|| (&leader.broker, BTreeMap::new()));
+            led.entry(topic).or_default().push(partition);
+        }
+    }
+    let mut found = Vec::new();
+    for (broker, led) in by_leader.into_values() {
+        let mut connection = Connection::open(config, &broker.address, patience)?;
+        let version = connection.version::<DescribeProducersRequest>(0, 0)?;
+        let topics = led.into_iter().map(|(topic, partitions)| {
+            TopicRequest::default().with_name(topic_name(topic)).with_partition_indexes(partitions)
+        });
+        let request = DescribeProducersRequest::default().with_topics(topics.collect());
+        for topic in connection.call(&request, version, patience)?.topics {
+            for partition in topic.partitions {
+                match ResponseError::try_from_code(partition.error_code) {
+                    // It is led elsewhere, or gone, since it was asked for, or not this user's to see.
+                    Some(
+                        ResponseError::NotLeaderOrFollower
+                        | ResponseError::UnknownTopicOrPartition
+                        | ResponseError::TopicAuthorizationFailed,
+                    ) => continue,
+                    Some(code) => return Err(connection.refused(api_name(ApiKey::DescribeProducers as i16), code)),
+                    None => {}
+                }
+                let open = partition.active_producers.into_iter().filter(|one| one.current_txn_start_offset >= 0);
+                found.extend(open.map(|one| OpenTransaction {
+                    topic: topic.name.to_string(),
+                    partition: partition.partition_index,
+                    producer_id: one.producer_id.0,
+                    producer_epoch: one.producer_epoch,
+                    first_offset: one.current_txn_start_offset,
+                    last_written_ms: one.last_timestamp,
+                    coordinator_epoch: one.coordinator_epoch,
+                }));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Of the transactions that are open on partitions, those that hang: no coordinator has one of that producer under way.
+/// `before` and `after` are what leaders told before and after coordinators were asked: one that is in both was open all
+/// the time, so its coordinator would have known of it.
+pub fn hanging(
+    before: &[OpenTransaction],
+    coordinated: &[Transaction],
+    after: &[OpenTransaction],
+) -> Vec<OpenTransaction> {
+    let same = |one: &OpenTransaction, other: &OpenTransaction| {
+        (&one.topic, one.partition, one.producer_id, one.first_offset)
+            == (&other.topic, other.partition, other.producer_id, other.first_offset)
+    };
+    let known = |one: &OpenTransaction| {
+        coordinated.iter().any(|known| known.producer_id == one.producer_id && known.is_ongoing())
+    };
+    let stayed = after.iter().filter(|one| before.iter().any(|then| same(then, one)));
+    stayed.filter(|one| !known(one)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Address;
+
+    fn open(partition: i32, producer_id: i64, first_offset: i64) -> OpenTransaction {
+        let (producer_epoch, last_written_ms, coordinator_epoch) = (0, 0, -1);
+        let topic = "orders".to_owned();
+        OpenTransaction {
+            topic,
+            partition,
+            producer_id,
+            producer_epoch,
+            first_offset,
+            last_written_ms,
+            coordinator_epoch,
+        }
+    }
+
+    fn of(producer_id: i64, state: &str) -> Transaction {
+        Transaction {
+            id: format!("t{producer_id}"),
+            state: state.into(),
+            producer_id,
+            producer_epoch: 0,
+            timeout: Duration::from_mins(1),
+            started_ms: None,
+            partitions: BTreeMap::new(),
+            coordinator: Broker { id: 1, address: Address { host: "h".into(), port: 1 } },
+        }
+    }
+
+    #[test]
+    fn what_stays_open_and_no_coordinator_has_under_way_hangs() {
+        let before = [open(0, 1, 10), open(1, 2, 20), open(2, 3, 30), open(3, 4, 40)];
+        // The one of producer 2 ended and another began; that of 4 ended.
+        let after = [open(0, 1, 10), open(1, 2, 25), open(2, 3, 30)];
+        let known = [of(1, "Ongoing"), of(3, "CompleteAbort")];
+        assert_eq!(hanging(&before, &known, &after), [open(2, 3, 30)]);
+        assert_eq!(hanging(&before, &[of(1, "PrepareCommit"), of(3, "PrepareAbort")], &after), []);
+        assert_eq!(hanging(&before, &[], &after), [open(0, 1, 10), open(2, 3, 30)]);
+        assert_eq!(hanging(&[], &[], &after), []);
+    }
+}
