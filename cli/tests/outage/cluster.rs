@@ -43,10 +43,15 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts one; some brokers' data may be on disks of their own.
     pub(crate) fn start(disks: &[(i32, PathBuf)]) -> Self {
+        Self::start_with(LocalOptions { disks: disks.to_vec(), ..LocalOptions::default() })
+    }
+
+    /// Starts one with options beyond *fault* settings.
+    pub(crate) fn start_with(options: LocalOptions) -> Self {
         // Two at once would starve each other.
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let options = LocalOptions { settings: Settings::Fault, disks: disks.to_vec(), ..LocalOptions::default() };
+        let options = LocalOptions { settings: Settings::Fault, ..options };
         let local = Local::start(&options, &|_| {}).unwrap_or_else(|error| panic!("{error}"));
         Self { local, folder: tempfile::tempdir().unwrap(), _turn: turn }
     }

@@ -25,6 +25,7 @@ mod cluster;
 mod common;
 mod disk;
 mod essential;
+mod hanging;
 mod matrix;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ use libtest_mimic::Arguments;
 fn main() -> ExitCode {
     disk::enter_namespace();
     let mut trials = essential::trials();
+    trials.extend(hanging::trials());
     trials.extend(matrix::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
