@@ -252,6 +252,7 @@ fn verify_report(verdict: Verdict) -> VerifyReport {
             duration_s: 1.0,
             messages_per_s: 6000.0,
             latency_end_to_end: None,
+            visibility: None,
         }],
         readers: Readers { choice: ReaderChoice::Auto, fallback: None, comparison: None },
         findings: vec![Finding {

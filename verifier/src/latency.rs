@@ -24,12 +24,12 @@ use hdrhistogram::{
 pub const LATENCY_FILE: &str = "end-to-end.hlog";
 /// Tag of its series.
 const TAG: &str = "end-to-end";
-const LATENCY_MAX_US: u64 = 3_600_000_000;
+pub(crate) const LATENCY_MAX_US: u64 = 3_600_000_000;
 /// A week: an intended time beyond is not this load's.
 const SECONDS_MAX: u64 = 7 * 24 * 3_600;
 const SECOND_NS: u64 = 1_000_000_000;
 
-fn histogram() -> Histogram<u64> {
+pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new(3).expect("three digits are supported")
 }
 

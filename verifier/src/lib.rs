@@ -20,7 +20,7 @@
 //! | [`reader`] | the application's eye: librdkafka consumers in threads |
 //! | [`digest`], [`compare`] | one eye held against the other |
 //! | [`scans`] | who reads, and when |
-//! | [`live`], [`latency`] | what is measured beside accounting when a load is followed |
+//! | [`live`], [`latency`], `visibility` | what is measured beside accounting when a load is followed |
 //! | [`mod@verify`] | one verification, from load folder to report |
 //!
 //! Limits: a consumer is not shown markers, producer ids or holes, so what it reads leaves causes unexplained and gaps
@@ -48,6 +48,7 @@ pub mod stream;
 pub mod tally;
 pub mod verdict;
 pub mod verify;
+mod visibility;
 
 pub use error::VerifyError;
 pub use progress::{Progress, ProgressEvent};

@@ -5,7 +5,7 @@
 //! a message's first copy; sightings are of every copy.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, OnceLock},
 };
 
@@ -22,6 +22,8 @@ pub const SIGHTINGS_MAX: usize = 1 << 20;
 pub struct Sightings {
     /// By stream and transaction: clock (ns since the Unix epoch) and messages.
     seen: HashMap<(u32, u32), Vec<(u64, u64)>>,
+    /// Of these, what belongs to the warm-up.
+    warm_up: HashSet<(u32, u32)>,
     kept: usize,
     max: usize,
     beyond: u64,
@@ -36,7 +38,7 @@ impl Default for Sightings {
 impl Sightings {
     /// None yet, of one of `threads` that share [`SIGHTINGS_MAX`].
     pub fn of_thread(threads: usize) -> Self {
-        Self { seen: HashMap::new(), kept: 0, max: SIGHTINGS_MAX / threads.max(1), beyond: 0 }
+        Self { seen: HashMap::new(), warm_up: HashSet::new(), kept: 0, max: SIGHTINGS_MAX / threads.max(1), beyond: 0 }
     }
 
     /// Notes `count` messages.
@@ -55,6 +57,29 @@ impl Sightings {
         sightings.iter().filter(|(seen_ns, _)| *seen_ns < ns).map(|(_, count)| count).sum()
     }
 
+    /// What was noted of a stream and transaction is of the warm-up.
+    fn note_warm_up(&mut self, stream: u32, transaction: u32) {
+        if self.seen.contains_key(&(stream, transaction)) {
+            self.warm_up.insert((stream, transaction));
+        }
+    }
+
+    /// Whether a stream's part of a transaction is known to be of the warm-up.
+    pub fn is_warm_up(&self, stream: u32, transaction: u32) -> bool {
+        self.warm_up.contains(&(stream, transaction))
+    }
+
+    /// When so many messages of a stream and transaction had been seen; `None` when fewer were.
+    pub fn all_seen_ns(&self, stream: u32, transaction: u32, messages: u64) -> Option<u64> {
+        let mut sightings = self.seen.get(&(stream, transaction))?.clone();
+        sightings.sort_unstable();
+        let mut seen = 0;
+        sightings.into_iter().find_map(|(seen_ns, count)| {
+            seen += count;
+            (seen >= messages).then_some(seen_ns)
+        })
+    }
+
     /// Messages that were seen when no more could be noted.
     pub fn beyond(&self) -> u64 {
         self.beyond
@@ -64,18 +89,27 @@ impl Sightings {
     pub fn merge(&mut self, other: Self) {
         self.kept += other.kept;
         self.beyond += other.beyond;
+        self.warm_up.extend(other.warm_up);
         for (key, sightings) in other.seen {
             self.seen.entry(key).or_default().extend(sightings);
         }
     }
 }
 
+/// Messages in a row of one stream and transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Row {
+    stream: u32,
+    transaction: u32,
+    warm_up: bool,
+    count: u64,
+}
+
 /// Witness of a live scan.
 #[derive(Debug)]
 pub struct LiveWitness {
     now_ns: u64,
-    /// Messages in a row of one stream and transaction.
-    pending: Option<(u32, u32, u64)>,
+    pending: Option<Row>,
     sightings: Sightings,
     latency: LatencySeconds,
 }
@@ -100,8 +134,11 @@ impl LiveWitness {
     }
 
     fn flush(&mut self) {
-        if let Some((stream, transaction, count)) = self.pending.take() {
+        if let Some(Row { stream, transaction, warm_up, count }) = self.pending.take() {
             self.sightings.add(stream, transaction, self.now_ns, count);
+            if warm_up {
+                self.sightings.note_warm_up(stream, transaction);
+            }
         }
     }
 }
@@ -115,13 +152,12 @@ impl Witness for LiveWitness {
         if header.transaction == 0 {
             return;
         }
+        let Header { stream, transaction, warm_up, .. } = *header;
         match &mut self.pending {
-            Some((stream, transaction, count)) if *stream == header.stream && *transaction == header.transaction => {
-                *count += 1;
-            }
+            Some(row) if (row.stream, row.transaction, row.warm_up) == (stream, transaction, warm_up) => row.count += 1,
             _ => {
                 self.flush();
-                self.pending = Some((header.stream, header.transaction, 1));
+                self.pending = Some(Row { stream, transaction, warm_up, count: 1 });
             }
         }
     }
@@ -155,6 +191,7 @@ mod tests {
             witness.message(&header(stream, transaction), true);
         }
         witness.message(&Header { warm_up: true, ..header(4, 0) }, true);
+        witness.message(&Header { warm_up: true, ..header(4, 6) }, true);
         witness.batch(9_000);
         witness.message(&header(1, 7), false);
         let (sightings, latency) = witness.finish();
@@ -163,6 +200,10 @@ mod tests {
         assert_eq!(sightings.before(1, 7, u64::MAX), 4);
         assert_eq!(sightings.before(2, 7, u64::MAX), 1);
         assert_eq!(sightings.before(3, 0, u64::MAX), 0);
+        let all_seen_ns = |messages| sightings.all_seen_ns(1, 7, messages);
+        assert_eq!([1, 3, 4, 5].map(all_seen_ns), [Some(5_000), Some(5_000), Some(9_000), None]);
+        assert_eq!(sightings.all_seen_ns(9, 7, 1), None);
+        assert!(sightings.is_warm_up(4, 6) && !sightings.is_warm_up(1, 7));
         assert_eq!(latency.total().len(), 5, "without the warm-up, and of the first copy only");
     }
 

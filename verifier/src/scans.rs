@@ -572,6 +572,7 @@ impl Run<'_> {
             duration_s,
             messages_per_s: if duration_s > 0.0 { messages as f64 / duration_s } else { 0.0 },
             latency_end_to_end: None,
+            visibility: None,
         };
         self.progress.event(&ProgressEvent::Scanned(&scan));
         scan

@@ -51,6 +51,7 @@ use crate::{
     reader::Limits,
     scans::{BothEyes, Eyes, Run, Scans},
     verdict::{Circumstances, judge},
+    visibility::visibility,
 };
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -193,6 +194,11 @@ pub fn verify_by(
     if let Some(latency) = latency {
         let summary = latency_of(folder, &latency, load)?;
         told.iter_mut().filter(|scan| scan.live).for_each(|scan| scan.latency_end_to_end.clone_from(&summary));
+    }
+    if let Some(sightings) = accounts.iter().find_map(|scan| scan.sightings.as_ref()) {
+        let delays = visibility(&ledger, sightings);
+        let live = told.iter_mut().filter(|scan| scan.live && scan.isolation == Isolation::ReadCommitted);
+        live.for_each(|scan| scan.visibility.clone_from(&delays));
     }
     let report = VerifyReport {
         schema: SchemaId::default(),

@@ -106,6 +106,11 @@ fn latencies(report: &VerifyReport) -> Table {
             row.extend(latency::cells(summary));
             table.row(row);
         }
+        if let Some(summary) = &scan.visibility {
+            let mut row = vec![Text::from("commit asked for to transaction shown")];
+            row.extend(latency::cells(summary));
+            table.row(row);
+        }
     }
     table
 }

@@ -4,20 +4,22 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     sync::Arc,
+    time::Duration,
 };
 
 use ackmark_ledger::transactions_file;
 use ackmark_schema::{
     anomaly::Class,
+    latency::LatencySummary,
     report::{
-        load::LoadReport,
-        verify::{Isolation, Verdict},
+        load::{LOAD_FILE, LoadReport},
+        verify::{Isolation, VERIFY_FILE, Verdict, VerifyReport},
     },
 };
 use libtest_mimic::Trial;
 
 use crate::{
-    common,
+    common::{self, Running},
     judge::judge,
     kafka::Kafka,
     plain::{Fate, Ledger},
@@ -29,12 +31,15 @@ const MESSAGES: u64 = 6_000;
 const EACH: u64 = 50;
 const PRODUCERS: u32 = 3;
 const ABORTED: &str = "0.25";
+/// No short load or verification takes longer.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The tests.
 pub(crate) fn trials(kafka: &Arc<Kafka>) -> Vec<Trial> {
     vec![
         trial(kafka, "transactions::all_or_none_over_two_topics", two_topics),
         trial(kafka, "transactions::keys_go_to_the_same_partition_of_both_topics", keyed),
+        trial(kafka, "transactions::when_a_reader_is_shown_them_is_measured", shown),
         trial(kafka, "transactions::a_commit_that_was_none_is_told_with_its_messages", claimed),
     ]
 }
@@ -121,6 +126,39 @@ fn keyed(kafka: &Kafka) {
     // In turn: each producer may have sent one more to the first.
     assert_eq!(counts.iter().sum::<u64>(), MESSAGES);
     assert!(counts[0] - counts[1] <= u64::from(PRODUCERS), "{counts:?}");
+}
+
+/// A reader at `read_committed` follows the load: every committed transaction is shown to it, whole, after its commit was
+/// asked for.
+fn shown(kafka: &Kafka) {
+    let (folder, topic, servers) = (tempfile::tempdir().unwrap(), kafka.topic(), kafka.servers());
+    let start = |name: &str, arguments: &[&str]| {
+        let mut command = common::ackmark(folder.path());
+        command.args(arguments).args(["-b", &servers, "--progress", "json"]);
+        Running::start(&mut command, folder.path(), name)
+    };
+    let fixed = ["load", "--yes", "-t", &topic, "--out", "load", "--profile", "transactional", "--size", "100B"];
+    let flags = ["--rate", "1k/s", "--warm-up", "1s", "--duration", "4s", "--transaction-duration", "50ms"];
+    let load = start("load", &[&fixed[..], &flags, &["--abort-share", ABORTED]].concat());
+    let verify = start("verify", &["verify", "load", "--follow"]);
+    load.finish(PATIENCE).exits(0);
+    verify.finish(PATIENCE).exits(0);
+    let read = |name: &str| fs::read_to_string(folder.path().join("load").join(name)).unwrap();
+    let load: LoadReport = serde_json::from_str(&read(LOAD_FILE)).unwrap();
+    let verdict: VerifyReport = serde_json::from_str(&read(VERIFY_FILE)).unwrap();
+    let live = verdict.scans.iter().find(|scan| scan.live).unwrap();
+    assert_eq!((live.isolation, live.complete), (Isolation::ReadCommitted, true));
+    let figures = load.transactions.as_ref().unwrap();
+    let (visible, committed) = (live.visibility.as_ref().unwrap(), &figures.commit);
+    // Those of the measured part, and none that was aborted.
+    assert_eq!((visible.count, visible.sent), (committed.count, committed.count), "{visible:?}");
+    assert!(figures.aborted_on_purpose > 0 && committed.count < figures.committed, "{figures:?}");
+    let half = |summary: &LatencySummary| summary.at(50.0).unwrap().value_us.unwrap();
+    // Nothing is shown before its commit; what is sent at the beginning of a transaction waits for its end.
+    let end_to_end = half(live.latency_end_to_end.as_ref().unwrap());
+    let visible = half(visible);
+    assert!(visible > 0 && visible < end_to_end, "{visible} {end_to_end}");
+    assert!(half(committed) < end_to_end, "{committed:?}");
 }
 
 /// The control: an application that takes an abort for a commit. Of one transaction the ledger says that it was committed,

@@ -202,6 +202,10 @@ pub struct Scan {
     pub messages_per_s: f64,
     /// From the intended send time to the reader (live scans of open loops only; without the warm-up).
     pub latency_end_to_end: Option<LatencySummary>,
+    /// From just before a commit was asked for until all of its transaction had been shown, of committed transactions
+    /// (live scans at `read_committed` only; without the warm-up).
+    #[serde(default)]
+    pub visibility: Option<LatencySummary>,
 }
 
 /// What a log shows beside its records, in the part that was read.
