@@ -80,6 +80,11 @@ impl Assignment {
         self.group();
     }
 
+    /// Whether all topics have had as many messages.
+    pub(crate) fn is_even(&self) -> bool {
+        self.placement.topic == 0
+    }
+
     /// The groups of the chunk.
     pub(crate) fn groups(&self) -> &[Group] {
         &self.groups
@@ -191,8 +196,10 @@ mod tests {
         assignment.assign_to(1, 5);
         assert_eq!(groups(&assignment), [(1, &[0, 1, 2][..]), (4, &[3, 4][..])]);
         // The second topic is one behind.
+        assert!(!assignment.is_even());
         assignment.assign_to(2, 1);
         assert_eq!(groups(&assignment), [(5, &[0][..])]);
+        assert!(assignment.is_even());
         assignment.assign_to(0, 2);
         assert_eq!(groups(&assignment), [(0, &[0][..]), (3, &[1][..])]);
     }

@@ -186,6 +186,7 @@ fn transactions(tallies: &[&TransactionTally], measured_s: f64) -> TransactionFi
         sum.aborted += tally.aborted;
         sum.indeterminate += tally.indeterminate;
         sum.aborted_on_purpose += tally.aborted_on_purpose;
+        sum.messages_aborted_on_purpose += tally.messages_aborted_on_purpose;
         sum.messages += tally.messages;
         sum.stalled_ns += tally.stalled_ns;
         latency::add(&mut sum.begin_to_committed, &tally.begin_to_committed);
@@ -200,6 +201,7 @@ fn transactions(tallies: &[&TransactionTally], measured_s: f64) -> TransactionFi
         committed: sum.committed,
         aborted: sum.aborted,
         aborted_on_purpose: sum.aborted_on_purpose,
+        messages_aborted_on_purpose: sum.messages_aborted_on_purpose,
         indeterminate: sum.indeterminate,
         messages_mean: if sum.committed > 0 { sum.messages as f64 / sum.committed as f64 } else { 0.0 },
         begin_to_committed: of_ended(&sum.begin_to_committed),

@@ -261,7 +261,12 @@ fn resend(
     progress: &dyn Progress,
     stop: &AtomicBool,
 ) -> Result<Again, LoadError> {
-    let spec = &LoadSpec { schedule: Schedule::Max, ..spec.clone() };
+    let mut spec = LoadSpec { schedule: Schedule::Max, ..spec.clone() };
+    // What is sent again is to be committed.
+    if let Some(transactions) = &mut spec.profile.transactions {
+        transactions.abort_share = 0.0;
+    }
+    let spec = &spec;
     let (clock, window) = (Clock::start(), Window::new(u64::MAX / 4, u64::MAX / 2, None));
     let halt = &Halt::new(stop, clock, u64::MAX);
     let common = Common { spec, life, folder, clock, halt, window: &window, in_effect, resends: true };

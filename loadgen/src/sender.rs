@@ -477,7 +477,9 @@ impl<'r> Line<'r> {
             self.assignment.assign_to(self.turn, n);
             self.in_turn += (n as u64).div_ceil(u64::from(self.parts.topics));
             let every_run = self.parts.stamps.is_some() || self.parts.transactions.is_some();
-            if every_run || self.in_turn >= self.parts.turn_messages {
+            // Not before all topics have had their share: otherwise, with a message at a time, some would never have one
+            // in some partitions.
+            if every_run && self.assignment.is_even() || self.in_turn >= self.parts.turn_messages {
                 self.turn = if self.turn + 1 == self.parts.partitions { 0 } else { self.turn + 1 };
                 self.in_turn = 0;
             }

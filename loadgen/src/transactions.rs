@@ -62,8 +62,9 @@ pub(crate) struct TransactionTally {
     pub(crate) committed: u64,
     pub(crate) aborted: u64,
     pub(crate) indeterminate: u64,
-    /// Of the aborted ones, those that were to be.
+    /// Of the aborted ones, those that were to be, and their messages in the measured part.
     pub(crate) aborted_on_purpose: u64,
+    pub(crate) messages_aborted_on_purpose: u64,
     /// Transactions, commits and aborts that failed with a broker's error code.
     pub(crate) broker_errors: u64,
     /// Messages of the committed ones.
@@ -90,6 +91,7 @@ impl TransactionTally {
             aborted: 0,
             indeterminate: 0,
             aborted_on_purpose: 0,
+            messages_aborted_on_purpose: 0,
             broker_errors: 0,
             messages: 0,
             measured: Amount::default(),
@@ -287,9 +289,9 @@ impl<'r> Transactions<'r> {
         if self.bounds.aborts(self.number) {
             self.abort_now()?;
             self.tally.aborted_on_purpose += 1;
-            self.aborts_in_row = 0;
             if measured {
                 record_ns(&mut self.tally.abort, self.clock.now_ns() - flushed_ns);
+                self.tally.messages_aborted_on_purpose += open.messages - open.refused;
             }
             return Ok(());
         }

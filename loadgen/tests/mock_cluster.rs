@@ -228,6 +228,26 @@ fn an_open_loop_sends_every_message_of_its_schedule_and_times_it_from_when_it_wa
 }
 
 #[test]
+fn messages_that_go_one_by_one_come_to_every_partition_of_every_topic() {
+    let cluster = cluster();
+    cluster.create_topic("other", PARTITIONS as i32, 3).unwrap();
+    for topics in [&["load", "other"][..], &["load"]] {
+        let loaded = load(&LoadSpec {
+            topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            schedule: rate(200.0, Arrivals::Constant),
+            messages: Some(Count(120)),
+            ..spec(&cluster, "all-acks")
+        });
+        loaded.completed(120);
+        let streams: Vec<u64> = loaded.ledger.streams().map(StreamLedger::end).collect();
+        assert_eq!(streams.len(), topics.len() * PARTITIONS as usize);
+        // Each has its share; what is late goes together, and may give some a few more.
+        let share = 120 / streams.len() as u64;
+        assert!(streams.iter().all(|sent| sent.abs_diff(share) <= share / 2), "{streams:?}");
+    }
+}
+
+#[test]
 fn intended_times_in_the_log_are_those_of_the_schedule() {
     let cluster = cluster();
     let messages = 1_000;

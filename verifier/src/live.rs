@@ -24,6 +24,8 @@ pub struct Sightings {
     seen: HashMap<(u32, u32), Vec<(u64, u64)>>,
     /// Of these, what belongs to the warm-up.
     warm_up: HashSet<(u32, u32)>,
+    /// When all threads that were shown anything had been.
+    since_ns: u64,
     kept: usize,
     max: usize,
     beyond: u64,
@@ -38,7 +40,14 @@ impl Default for Sightings {
 impl Sightings {
     /// None yet, of one of `threads` that share [`SIGHTINGS_MAX`].
     pub fn of_thread(threads: usize) -> Self {
-        Self { seen: HashMap::new(), warm_up: HashSet::new(), kept: 0, max: SIGHTINGS_MAX / threads.max(1), beyond: 0 }
+        Self {
+            seen: HashMap::new(),
+            warm_up: HashSet::new(),
+            since_ns: 0,
+            kept: 0,
+            max: SIGHTINGS_MAX / threads.max(1),
+            beyond: 0,
+        }
     }
 
     /// Notes `count` messages.
@@ -62,6 +71,12 @@ impl Sightings {
         if self.seen.contains_key(&(stream, transaction)) {
             self.warm_up.insert((stream, transaction));
         }
+    }
+
+    /// From when on what was shown was seen without the delay of a reader that had just begun, nanoseconds since the Unix
+    /// epoch.
+    pub fn since_ns(&self) -> u64 {
+        self.since_ns
     }
 
     /// Whether a stream's part of a transaction is known to be of the warm-up.
@@ -90,6 +105,7 @@ impl Sightings {
         self.kept += other.kept;
         self.beyond += other.beyond;
         self.warm_up.extend(other.warm_up);
+        self.since_ns = self.since_ns.max(other.since_ns);
         for (key, sightings) in other.seen {
             self.seen.entry(key).or_default().extend(sightings);
         }
@@ -125,6 +141,9 @@ impl LiveWitness {
     pub fn batch(&mut self, now_ns: u64) {
         self.flush();
         self.now_ns = now_ns;
+        if self.sightings.since_ns == 0 {
+            self.sightings.since_ns = now_ns;
+        }
     }
 
     /// What was measured.
@@ -203,6 +222,7 @@ mod tests {
         let all_seen_ns = |messages| sightings.all_seen_ns(1, 7, messages);
         assert_eq!([1, 3, 4, 5].map(all_seen_ns), [Some(5_000), Some(5_000), Some(9_000), None]);
         assert_eq!(sightings.all_seen_ns(9, 7, 1), None);
+        assert_eq!(sightings.since_ns(), 5_000);
         assert!(sightings.is_warm_up(4, 6) && !sightings.is_warm_up(1, 7));
         assert_eq!(latency.total().len(), 5, "without the warm-up, and of the first copy only");
     }

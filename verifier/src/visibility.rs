@@ -6,7 +6,7 @@
 //! the clock is one. Those of the warm-up, by their
 //! messages, are apart. A transaction whose messages were not all sighted took longer than any that was.
 
-use ackmark_ledger::{Fate, LedgerReader, Member, State, Transaction};
+use ackmark_ledger::{Fate, LedgerReader, State, Transaction};
 use ackmark_schema::latency::LatencySummary;
 
 use crate::{
@@ -14,35 +14,60 @@ use crate::{
     live::Sightings,
 };
 
-/// Delays of the committed transactions that are measured; `None` where there is none.
+/// Delays of the committed transactions that are measured: of the last incarnation, after the warm-up, asked for when the
+/// reader had begun. `None` where there is none, or where more was seen than sightings are kept of.
 pub(crate) fn visibility(ledger: &LedgerReader, sightings: &Sightings) -> Option<LatencySummary> {
+    if sightings.beyond() > 0 {
+        return None;
+    }
+    let last = ledger.transactions().iter().map(|transaction| transaction.incarnation).max()?;
+    let warm_up =
+        |one: &Transaction| one.members.iter().any(|member| sightings.is_warm_up(member.stream, one.transaction));
     let mut delays = histogram();
     let mut committed = 0;
-    for transaction in ledger.transactions().iter().filter(|transaction| transaction.fate == Fate::Committed) {
-        let warm_up = |member: &Member| sightings.is_warm_up(member.stream, transaction.transaction);
-        let Some(asked_ns) = transaction.intent_commit_ns.filter(|_| !transaction.members.iter().any(warm_up)) else {
+    for one in ledger.transactions().iter().filter(|one| one.incarnation == last && one.fate == Fate::Committed) {
+        let Some(asked_ns) = one.intent_commit_ns.filter(|asked_ns| *asked_ns >= sightings.since_ns()) else {
             continue;
         };
-        committed += 1;
-        if let Some(shown_ns) = shown(transaction, ledger, sightings) {
-            delays += (shown_ns.saturating_sub(asked_ns) / 1_000).min(LATENCY_MAX_US);
+        if warm_up(one) {
+            continue;
+        }
+        match shown(one, ledger, sightings) {
+            Shown::Nothing => {}
+            Shown::InPart => committed += 1,
+            Shown::Whole { at_ns } => {
+                committed += 1;
+                delays += (at_ns.saturating_sub(asked_ns) / 1_000).min(LATENCY_MAX_US);
+            }
         }
     }
     (committed > 0).then(|| ackmark_stats::latency_summary(&delays, committed))
 }
 
-/// When the last of its messages was sighted; `None` unless all of them were.
-fn shown(transaction: &Transaction, ledger: &LedgerReader, sightings: &Sightings) -> Option<u64> {
+/// What a reader was shown of a transaction.
+enum Shown {
+    /// It holds no message.
+    Nothing,
+    /// Not all.
+    InPart,
+    /// All, the last of it at that time.
+    Whole { at_ns: u64 },
+}
+
+/// What of its messages was sighted.
+fn shown(transaction: &Transaction, ledger: &LedgerReader, sightings: &Sightings) -> Shown {
     let mut last_ns = None;
     for member in &transaction.members {
-        let stream = ledger.stream(member.stream)?;
-        let acknowledged =
-            stream.runs_within(member.sequences.clone()).filter(|(_, state)| *state == State::Acknowledged);
-        let wanted: u64 = acknowledged.map(|(range, _)| range.end - range.start).sum();
+        let Some(stream) = ledger.stream(member.stream) else { return Shown::InPart };
+        let runs = stream.runs_within(member.sequences.clone());
+        let wanted: u64 =
+            runs.filter(|(_, state)| *state == State::Acknowledged).map(|(run, _)| run.end - run.start).sum();
         if wanted > 0 {
-            let at_ns = sightings.all_seen_ns(member.stream, transaction.transaction, wanted)?;
-            last_ns = last_ns.max(Some(at_ns));
+            match sightings.all_seen_ns(member.stream, transaction.transaction, wanted) {
+                Some(at_ns) => last_ns = last_ns.max(Some(at_ns)),
+                None => return Shown::InPart,
+            }
         }
     }
-    last_ns
+    last_ns.map_or(Shown::Nothing, |at_ns| Shown::Whole { at_ns })
 }

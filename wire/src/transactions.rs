@@ -7,15 +7,19 @@
 //! hangs.
 //!
 //! Limits: each answer is of its own moment, so what two of them say together may never have been true at once; times are
-//! by the brokers' clocks. Topics and transactional ids that this user may not describe are not in the answers.
+//! by the brokers' clocks. Coordinators leave out, without a word, transactional ids that this user may not describe: one
+//! who may read a topic only sees its transactions without their coordinators.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use kafka_protocol::{
     ResponseError,
     messages::{
-        ApiKey, DescribeProducersRequest, DescribeTransactionsRequest, ListTransactionsRequest,
-        describe_producers_request::TopicRequest,
+        ApiKey, DescribeProducersRequest, DescribeProducersResponse, DescribeTransactionsRequest,
+        ListTransactionsRequest, describe_producers_request::TopicRequest,
     },
 };
 
@@ -27,8 +31,10 @@ use crate::{
     patience::Patience,
 };
 
-/// Transactional ids that are asked for together.
-const IDS_PER_REQUEST: usize = 1_000;
+/// Transactional ids, and partitions of a leader, that are asked for together.
+const PER_REQUEST: usize = 1_000;
+/// Where coordinators keep what they know: who leads one of its partitions coordinates the ids in it.
+const STATE_TOPIC: &str = "__transaction_state";
 
 /// A transactional id as its coordinator knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +58,11 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// Whether it holds a partition open.
+    fn holds(&self, topic: &str, partition: i32) -> bool {
+        self.is_ongoing() && self.partitions.get(topic).is_some_and(|partitions| partitions.contains(&partition))
+    }
+
     /// Whether it is open, or decided and not yet in all of its partitions.
     pub fn is_ongoing(&self) -> bool {
         matches!(self.state.as_str(), "Ongoing" | "PrepareCommit" | "PrepareAbort" | "PrepareEpochFence")
@@ -77,16 +88,21 @@ pub struct OpenTransaction {
     pub coordinator_epoch: i32,
 }
 
-/// All transactional ids that brokers coordinate.
+/// What coordinators know.
+#[derive(Debug, Clone, Default)]
+pub struct Coordinated {
+    /// Transactional ids.
+    pub transactions: Vec<Transaction>,
+    /// Ids that had another coordinator when they were described: nothing is known of them.
+    pub moved: usize,
+}
+
+/// All transactional ids that brokers coordinate, and that this user may describe.
 ///
 /// # Errors
 /// A broker does not answer, or refuses.
-pub fn coordinated(
-    config: &WireConfig,
-    brokers: &[Broker],
-    patience: &Patience<'_>,
-) -> Result<Vec<Transaction>, WireError> {
-    let mut found = Vec::new();
+pub fn coordinated(config: &WireConfig, brokers: &[Broker], patience: &Patience<'_>) -> Result<Coordinated, WireError> {
+    let mut found = Coordinated::default();
     for broker in brokers {
         let mut connection = Connection::open(config, &broker.address, patience)?;
         let version = connection.version::<ListTransactionsRequest>(0, 1)?;
@@ -96,20 +112,24 @@ pub fn coordinated(
             return Err(connection.refused(api_name(ApiKey::ListTransactions as i16), code));
         }
         let ids: Vec<_> = listed.transaction_states.into_iter().map(|state| state.transactional_id).collect();
-        for ids in ids.chunks(IDS_PER_REQUEST) {
+        for ids in ids.chunks(PER_REQUEST) {
             let version = connection.version::<DescribeTransactionsRequest>(0, 0)?;
             let request = DescribeTransactionsRequest::default().with_transactional_ids(ids.to_vec());
             for one in connection.call(&request, version, patience)?.transaction_states {
                 match ResponseError::try_from_code(one.error_code) {
-                    // It went, or has another coordinator, since it was listed.
-                    Some(ResponseError::TransactionalIdNotFound | ResponseError::NotCoordinator) => continue,
+                    // It went since it was listed.
+                    Some(ResponseError::TransactionalIdNotFound) => continue,
+                    Some(ResponseError::NotCoordinator) => {
+                        found.moved += 1;
+                        continue;
+                    }
                     Some(code) => {
                         return Err(connection.refused(api_name(ApiKey::DescribeTransactions as i16), code));
                     }
                     None => {}
                 }
                 let partitions = one.topics.into_iter().map(|topic| (topic.topic.to_string(), topic.partitions));
-                found.push(Transaction {
+                found.transactions.push(Transaction {
                     id: one.transactional_id.to_string(),
                     state: one.transaction_state.to_string(),
                     producer_id: one.producer_id.0,
@@ -125,7 +145,19 @@ pub fn coordinated(
     Ok(found)
 }
 
-/// All transactions that are open on partitions of these topics. Partitions without a leader are left out.
+/// What leaders know.
+#[derive(Debug, Clone, Default)]
+pub struct OnPartitions {
+    /// Transactions that are open.
+    pub open: Vec<OpenTransaction>,
+    /// Partitions of which nothing is known: without a leader, led elsewhere by now, or not this user's to read.
+    pub unseen: usize,
+}
+
+/// A broker and the partitions that it leads.
+type Led<'t> = (&'t Broker, Vec<(&'t str, i32)>);
+
+/// All transactions that are open on partitions of these topics.
 ///
 /// # Errors
 /// A leader does not answer, or refuses.
@@ -133,37 +165,57 @@ pub fn open_on_partitions(
     config: &WireConfig,
     topics: &Topics,
     patience: &Patience<'_>,
-) -> Result<Vec<OpenTransaction>, WireError> {
-    let mut by_leader: BTreeMap<i32, (&Broker, BTreeMap<&str, Vec<i32>>)> = BTreeMap::new();
+) -> Result<OnPartitions, WireError> {
+    let mut found = OnPartitions::default();
+    let mut by_leader: BTreeMap<i32, Led<'_>> = BTreeMap::new();
     for topic in topics.names() {
         for partition in topics.partitions(topic).into_iter().flatten() {
-            let Ok(leader) = topics.leader(topic, partition) else { continue };
-            let (_, led) = by_leader.entry(leader.broker.id).or_insert_with(|| (&leader.broker, BTreeMap::new()));
-            led.entry(topic).or_default().push(partition);
+            let Ok(leader) = topics.leader(topic, partition) else {
+                found.unseen += 1;
+                continue;
+            };
+            let (_, led) = by_leader.entry(leader.broker.id).or_insert_with(|| (&leader.broker, Vec::new()));
+            led.push((topic, partition));
         }
     }
-    let mut found = Vec::new();
     for (broker, led) in by_leader.into_values() {
         let mut connection = Connection::open(config, &broker.address, patience)?;
         let version = connection.version::<DescribeProducersRequest>(0, 0)?;
-        let topics = led.into_iter().map(|(topic, partitions)| {
-            TopicRequest::default().with_name(topic_name(topic)).with_partition_indexes(partitions)
-        });
-        let request = DescribeProducersRequest::default().with_topics(topics.collect());
-        for topic in connection.call(&request, version, patience)?.topics {
+        for led in led.chunks(PER_REQUEST) {
+            let mut by_topic: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+            for (topic, partition) in led {
+                by_topic.entry(topic).or_default().push(*partition);
+            }
+            let topics = by_topic.into_iter().map(|(topic, partitions)| {
+                TopicRequest::default().with_name(topic_name(topic)).with_partition_indexes(partitions)
+            });
+            let request = DescribeProducersRequest::default().with_topics(topics.collect());
+            let answer = connection.call(&request, version, patience)?;
+            found.add(answer, &connection)?;
+        }
+    }
+    Ok(found)
+}
+
+impl OnPartitions {
+    /// What a leader told of some partitions.
+    fn add(&mut self, answer: DescribeProducersResponse, connection: &Connection) -> Result<(), WireError> {
+        for topic in answer.topics {
             for partition in topic.partitions {
                 match ResponseError::try_from_code(partition.error_code) {
-                    // It is led elsewhere, or gone, since it was asked for, or not this user's to see.
                     Some(
                         ResponseError::NotLeaderOrFollower
                         | ResponseError::UnknownTopicOrPartition
                         | ResponseError::TopicAuthorizationFailed,
-                    ) => continue,
+                    ) => {
+                        self.unseen += 1;
+                        continue;
+                    }
                     Some(code) => return Err(connection.refused(api_name(ApiKey::DescribeProducers as i16), code)),
                     None => {}
                 }
                 let open = partition.active_producers.into_iter().filter(|one| one.current_txn_start_offset >= 0);
-                found.extend(open.map(|one| OpenTransaction {
+                self.open.extend(open.map(|one| OpenTransaction {
                     topic: topic.name.to_string(),
                     partition: partition.partition_index,
                     producer_id: one.producer_id.0,
@@ -174,27 +226,44 @@ pub fn open_on_partitions(
                 }));
             }
         }
+        Ok(())
     }
-    Ok(found)
 }
 
-/// Of the transactions that are open on partitions, those that hang: no coordinator has one of that producer under way.
-/// `before` and `after` are what leaders told before and after coordinators were asked: one that is in both was open all
-/// the time, so its coordinator would have known of it.
+/// Whether the same brokers coordinated all ids between two looks at the cluster, as far as it lets one know: an id that
+/// another broker takes over while they are asked one by one may be told by none.
+pub fn is_settled(before: &Topics, after: &Topics) -> bool {
+    let leaders = |topics: &Topics| -> Option<Vec<(i32, i32, i32)>> {
+        let partitions = topics.partitions(STATE_TOPIC).ok()?;
+        let leader = |partition| {
+            let leader = topics.leader(STATE_TOPIC, partition).ok()?;
+            Some((partition, leader.broker.id, leader.epoch))
+        };
+        partitions.map(leader).collect()
+    };
+    leaders(before).is_some_and(|before| leaders(after) == Some(before))
+}
+
+/// Of the transactions that are open on partitions, those that no coordinator has told of. `before` and `after` are what
+/// leaders told before and after coordinators were asked: one that is in both was open all the time, and its coordinator
+/// keeps a partition among its own until the marker is written. So where coordinators stayed who they were
+/// ([`is_settled`]) and told all, it hangs.
 pub fn hanging(
     before: &[OpenTransaction],
     coordinated: &[Transaction],
     after: &[OpenTransaction],
 ) -> Vec<OpenTransaction> {
-    let same = |one: &OpenTransaction, other: &OpenTransaction| {
-        (&one.topic, one.partition, one.producer_id, one.first_offset)
-            == (&other.topic, other.partition, other.producer_id, other.first_offset)
-    };
+    let key = |one: &OpenTransaction| (one.topic.clone(), one.partition, one.producer_id, one.first_offset);
+    let then: HashSet<_> = before.iter().map(key).collect();
+    let mut by_producer: BTreeMap<i64, Vec<&Transaction>> = BTreeMap::new();
+    for one in coordinated {
+        by_producer.entry(one.producer_id).or_default().push(one);
+    }
     let known = |one: &OpenTransaction| {
-        coordinated.iter().any(|known| known.producer_id == one.producer_id && known.is_ongoing())
+        let own = by_producer.get(&one.producer_id);
+        own.is_some_and(|own| own.iter().any(|transaction| transaction.holds(&one.topic, one.partition)))
     };
-    let stayed = after.iter().filter(|one| before.iter().any(|then| same(then, one)));
-    stayed.filter(|one| !known(one)).cloned().collect()
+    after.iter().filter(|one| then.contains(&key(one)) && !known(one)).cloned().collect()
 }
 
 #[cfg(test)]
@@ -224,7 +293,7 @@ mod tests {
             producer_epoch: 0,
             timeout: Duration::from_mins(1),
             started_ms: None,
-            partitions: BTreeMap::new(),
+            partitions: BTreeMap::from([("orders".to_owned(), vec![0, 2])]),
             coordinator: Broker { id: 1, address: Address { host: "h".into(), port: 1 } },
         }
     }
@@ -239,5 +308,8 @@ mod tests {
         assert_eq!(hanging(&before, &[of(1, "PrepareCommit"), of(3, "PrepareAbort")], &after), []);
         assert_eq!(hanging(&before, &[], &after), [open(0, 1, 10), open(2, 3, 30)]);
         assert_eq!(hanging(&[], &[], &after), []);
+        // The producer is busy, but not there: a late record opened it once more.
+        let elsewhere = [open(1, 1, 10)];
+        assert_eq!(hanging(&elsewhere, &[of(1, "Ongoing")], &elsewhere), elsewhere);
     }
 }

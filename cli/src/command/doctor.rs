@@ -21,7 +21,7 @@ promises, and for transactions that are open for long or hang: readers with isol
 stop at them. Nothing is written.
 
 Exit codes: 0 nothing stands in the way (warnings may) · 1 this machine lacks something, or the Kafka cannot \
-be reached · 4 the Kafka cannot carry the promises, or a transaction hangs
+be reached · 4 the Kafka cannot carry the promises
 
 Examples:
   ackmark doctor

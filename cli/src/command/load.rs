@@ -304,6 +304,10 @@ fn from_flags(arguments: &Arguments) -> Result<(LoadSpec, ClientProperties), Pro
     let mut spec = arguments.run.spec(&connection)?;
     consent::to_load(&spec, arguments.run.create_topic, &connection, arguments.home.as_deref(), arguments.yes)?;
     let admin = AdminClient::new(&connection, LogSink::discard()).map_err(|error| connection::problem(&error))?;
+    if arguments.run.create_topic.is_some() {
+        // None is made unless all can be.
+        spec.topics.iter().try_for_each(|topic| refuse_existing(&admin, topic))?;
+    }
     let partitions = spec.topics.iter().map(|topic| match arguments.run.create_topic {
         Some(partitions) => create_topic(&admin, topic, partitions),
         None => find_topic(&admin, topic),
@@ -333,12 +337,19 @@ fn create_topic(admin: &AdminClient, name: &str, partitions: u32) -> Result<u32,
         configs: Vec::new(),
     };
     let created = admin.create_topic(&topic, TIMEOUT).map_err(|error| match error.code() {
-        Some(ErrorCode::TOPIC_ALREADY_EXISTS) => {
-            Problem::usage(format!("topic {name} is there already")).hint("leave --create-topic out to write to it")
-        }
+        Some(ErrorCode::TOPIC_ALREADY_EXISTS) => existing(name),
         _ => connection::problem(&error),
     })?;
     Ok(created.partitions.len() as u32)
+}
+
+fn existing(name: &str) -> Problem {
+    Problem::usage(format!("topic {name} is there already")).hint("leave --create-topic out to write to it")
+}
+
+/// Whether it is there, where that can be told: what cannot, creating it tells.
+fn refuse_existing(admin: &AdminClient, name: &str) -> Result<(), Problem> {
+    if admin.topic(name, TIMEOUT).is_ok() { Err(existing(name)) } else { Ok(()) }
 }
 
 fn find_topic(admin: &AdminClient, name: &str) -> Result<u32, Problem> {

@@ -34,7 +34,9 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn hangs() {
     let unchecked = ("transaction.partition.verification.enable".to_owned(), "false".to_owned());
     let cluster = Cluster::start_with(LocalOptions { overrides: vec![unchecked], ..LocalOptions::default() });
-    cluster.create(&["orders"]);
+    cluster.create(&["orders", "first"]);
+    // There are coordinators from the first transaction on.
+    cluster.load("first", "transactional", &["--messages", "10"]).finish(2 * TIMEOUT).exits(0);
     let folder = tempfile::tempdir().unwrap();
     let doctor = || common::run(folder.path(), &["doctor", "-o", "json", "-b", &cluster.servers()]);
     let named = |run: common::Run| -> Vec<serde_json::Value> {
@@ -43,10 +45,10 @@ fn hangs() {
     };
     assert!(named(doctor().exits(0)).is_empty());
     append_unknown_transaction(&cluster.servers(), "orders", 1);
-    let found = named(doctor().exits(4));
+    let found = named(doctor().exits(0));
     assert_eq!(found.len(), 1, "{found:?}");
     let text = |key: &str| found[0][key].as_str().unwrap();
-    assert_eq!(text("state"), "fail");
+    assert_eq!(text("state"), "warn");
     assert!(text("found").starts_with("orders-1: open from offset 0 by producer 4242 epoch 0,"), "{found:?}");
     assert!(text("cure").ends_with("abort --topic orders --partition 1 --start-offset 0"), "{found:?}");
 }

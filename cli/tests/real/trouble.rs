@@ -371,8 +371,8 @@ fn long_transaction(kafka: &Kafka) {
     let named = || -> Vec<serde_json::Value> {
         let flags = ["doctor", "-o", "json", "-b", &kafka.servers(), "--long-transaction", "1ms"];
         let checks: Vec<serde_json::Value> = common::run(folder.path(), &flags).exits(0).json();
-        assert!(checks.iter().any(|check| check["what"] == "transactions" && check["state"] == "ok"), "{checks:?}");
-        let prefix = format!("{id}: Ongoing for ");
+        assert!(checks.iter().any(|check| check["what"] == "transactions"), "{checks:?}");
+        let prefix = format!("{id}: Ongoing, began ");
         checks.into_iter().filter(|check| check["found"].as_str().unwrap().starts_with(&prefix)).collect()
     };
     let found = named();

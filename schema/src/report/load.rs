@@ -127,6 +127,9 @@ pub struct TransactionFigures {
     /// Of these, aborted because a share was to be.
     #[serde(default)]
     pub aborted_on_purpose: u64,
+    /// Messages of these in the measured part: nobody at `read_committed` is to see them.
+    #[serde(default)]
+    pub messages_aborted_on_purpose: u64,
     /// Asked to commit, fate unknown.
     pub indeterminate: u64,
     /// Messages per committed transaction, mean.
