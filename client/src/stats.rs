@@ -14,7 +14,7 @@
 //! after the last emission that names it is lost. While it is being removed a new one of its name may stand beside it:
 //! then the old one is read, and the new one from the next emission on.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
@@ -101,19 +101,13 @@ impl BrokerStatistics {
             *self.req.entry(request.clone()).or_default() += sent;
         }
     }
-
-    /// The same when the client removed it: a connection that was up is lost.
-    fn removed(mut self) -> Self {
-        self.disconnects += u64::from(self.state == "UP");
-        self.state.clear();
-        self
-    }
 }
 
 /// All statistics of a client's life, from one emission after the other.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
     latest: Option<Statistics>,
+    /// What was counted of brokers by name before they were removed.
     removed: BTreeMap<String, BrokerStatistics>,
 }
 
@@ -129,10 +123,10 @@ impl History {
         for (name, broker) in before {
             let goes_on = next.brokers.get(&name).map_or_else(|| renamed(&broker), |now| !now.began_after(&broker));
             if !goes_on {
-                match self.removed.entry(name) {
-                    Entry::Vacant(free) => drop(free.insert(broker.removed())),
-                    Entry::Occupied(mut earlier) => earlier.get_mut().add(&broker.removed()),
-                }
+                let removed = self.removed.entry(name).or_default();
+                removed.add(&broker);
+                // A connection that was up is lost.
+                removed.disconnects += u64::from(broker.state == "UP");
             }
         }
         self.latest = Some(next);

@@ -82,8 +82,6 @@ pub struct OpenTransaction {
     pub producer_epoch: i32,
     /// The offset of its first record: the last stable offset is not above it.
     pub first_offset: i64,
-    /// When the producer last wrote here, milliseconds since the Unix epoch by its records.
-    pub last_written_ms: i64,
     /// The epoch of the coordinator that last wrote a marker for the producer; -1 before the first.
     pub coordinator_epoch: i32,
 }
@@ -95,6 +93,13 @@ pub struct Coordinated {
     pub transactions: Vec<Transaction>,
     /// Ids that had another coordinator when they were described: nothing is known of them.
     pub moved: usize,
+}
+
+impl OpenTransaction {
+    /// What it is told by: a producer's next transaction begins at another offset.
+    pub fn key(&self) -> (&str, i32, i64, i64) {
+        (&self.topic, self.partition, self.producer_id, self.first_offset)
+    }
 }
 
 /// All transactional ids that brokers coordinate, and that this user may describe.
@@ -221,7 +226,6 @@ impl OnPartitions {
                     producer_id: one.producer_id.0,
                     producer_epoch: one.producer_epoch,
                     first_offset: one.current_txn_start_offset,
-                    last_written_ms: one.last_timestamp,
                     coordinator_epoch: one.coordinator_epoch,
                 }));
             }
@@ -253,8 +257,7 @@ pub fn hanging(
     coordinated: &[Transaction],
     after: &[OpenTransaction],
 ) -> Vec<OpenTransaction> {
-    let key = |one: &OpenTransaction| (one.topic.clone(), one.partition, one.producer_id, one.first_offset);
-    let then: HashSet<_> = before.iter().map(key).collect();
+    let then: HashSet<_> = before.iter().map(OpenTransaction::key).collect();
     let mut by_producer: BTreeMap<i64, Vec<&Transaction>> = BTreeMap::new();
     for one in coordinated {
         by_producer.entry(one.producer_id).or_default().push(one);
@@ -263,7 +266,7 @@ pub fn hanging(
         let own = by_producer.get(&one.producer_id);
         own.is_some_and(|own| own.iter().any(|transaction| transaction.holds(&one.topic, one.partition)))
     };
-    after.iter().filter(|one| then.contains(&key(one)) && !known(one)).cloned().collect()
+    after.iter().filter(|one| then.contains(&one.key()) && !known(one)).cloned().collect()
 }
 
 #[cfg(test)]
@@ -272,17 +275,9 @@ mod tests {
     use crate::config::Address;
 
     fn open(partition: i32, producer_id: i64, first_offset: i64) -> OpenTransaction {
-        let (producer_epoch, last_written_ms, coordinator_epoch) = (0, 0, -1);
+        let (producer_epoch, coordinator_epoch) = (0, -1);
         let topic = "orders".to_owned();
-        OpenTransaction {
-            topic,
-            partition,
-            producer_id,
-            producer_epoch,
-            first_offset,
-            last_written_ms,
-            coordinator_epoch,
-        }
+        OpenTransaction { topic, partition, producer_id, producer_epoch, first_offset, coordinator_epoch }
     }
 
     fn of(producer_id: i64, state: &str) -> Transaction {

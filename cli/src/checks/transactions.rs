@@ -15,7 +15,7 @@ use ackmark_wire::{
 };
 
 use super::{Check, State};
-use crate::figures;
+use crate::{connection, figures};
 
 /// A broker that says nothing for so long is given up, and all of it takes no longer.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -45,11 +45,9 @@ struct Found {
 /// Asks a Kafka. Warns of transactions that are open for longer than `old`.
 pub(crate) fn all(properties: &ClientProperties, old: Duration) -> Vec<Check> {
     let servers = properties.value("bootstrap.servers").unwrap_or_default();
-    let connection = properties.connection_only();
-    let pairs = connection.iter().map(|property| (property.name.as_str(), property.value.as_str()));
-    let config = match WireConfig::from_properties(pairs) {
+    let config = match connection::wire(&properties.connection_only()) {
         Ok(config) => config,
-        Err(error) => return vec![unexamined(&error, "ask over PLAINTEXT, TLS, SASL PLAIN or SCRAM")],
+        Err(problem) => return vec![unexamined(&problem.message, "ask over PLAINTEXT, TLS, SASL PLAIN or SCRAM")],
     };
     match ask(&config) {
         Ok(found) => {
@@ -66,7 +64,7 @@ pub(crate) fn all(properties: &ClientProperties, old: Duration) -> Vec<Check> {
     }
 }
 
-fn unexamined(error: &dyn std::error::Error, cure: &str) -> Check {
+fn unexamined(error: impl std::fmt::Display, cure: &str) -> Check {
     Check::cured(WHAT, State::Warn, format!("not examined: {error}"), cure)
 }
 
@@ -80,13 +78,7 @@ fn ask(config: &WireConfig) -> Result<Found, WireError> {
         let settled = found.settled;
         found = look(config, &patience)?;
         found.settled &= settled;
-        found.unknown.retain(|one| {
-            let same = |then: &OpenTransaction| {
-                (&then.topic, then.partition, then.producer_id, then.first_offset)
-                    == (&one.topic, one.partition, one.producer_id, one.first_offset)
-            };
-            first.iter().any(same)
-        });
+        found.unknown.retain(|one| first.iter().any(|then| then.key() == one.key()));
     }
     Ok(found)
 }
@@ -259,7 +251,6 @@ mod tests {
             producer_id: 9,
             producer_epoch: 0,
             first_offset: 17,
-            last_written_ms: 0,
             coordinator_epoch: 4,
         };
         let told = told_of(vec![], (0..12).map(open).collect());
