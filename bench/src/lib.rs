@@ -19,6 +19,7 @@
 //! | `child` | child processes of this program, bounded and stoppable |
 //! | `topics`, `load_spec`, `handover`, `warm_up`, `trial` | one trial from its topic to its record |
 //! | `evidence` | topics that stay where a verdict leaves a doubt |
+//! | [`group`] | groups of consumers under test: members as child processes, killed and started again |
 //! | `steadiness`, `validity` | whether a trial's figures may be used |
 //! | [`judge`] | summaries, comparisons, claims, verdicts over trials |
 //! | [`result_folder`], [`readme`] | what is left on disk |
@@ -37,6 +38,7 @@ mod environment;
 mod error;
 pub mod event;
 mod evidence;
+pub mod group;
 pub mod guards;
 mod handover;
 pub mod judge;

@@ -3,7 +3,7 @@
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, parser::ValueSource};
 
 use crate::{
-    command::{bench, chart, cluster, completions, doctor, load, log, profiles, schema, seal, verify},
+    command::{bench, chart, cluster, completions, doctor, load, log, process, profiles, schema, seal, verify},
     connection::Servers,
     console, document,
     exit::{self, Exit},
@@ -53,6 +53,11 @@ pub(crate) enum Command {
     Verify(verify::Arguments),
     /// Show the records or batches of a topic as they lie in the log
     Log(log::Arguments),
+    /// Run a consumer or a pipeline, kill it where it hurts, and judge what it did
+    Process(Box<process::Arguments>),
+    /// A member of such a group.
+    #[command(hide = true)]
+    Member,
     /// A local three-broker Kafka to keep
     Cluster(cluster::Arguments),
     /// Draw the charts of a result
@@ -169,6 +174,7 @@ impl Command {
             Self::Seal(arguments) => Some(&mut arguments.servers),
             Self::Verify(arguments) => Some(&mut arguments.servers),
             Self::Log(arguments) => Some(&mut arguments.servers),
+            Self::Process(arguments) => Some(&mut arguments.servers),
             Self::Doctor(arguments) => Some(&mut arguments.servers),
             _ => None,
         }

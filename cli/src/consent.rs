@@ -50,6 +50,22 @@ pub(crate) fn to_resume(
     to_write(what, connection, home, given)
 }
 
+/// Consent to what a group of consumers writes.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn to_process(
+    what: &str,
+    connection: &ClientProperties,
+    home: Option<&Path>,
+    given: bool,
+) -> Result<(), Problem> {
+    let told = |servers: &str| {
+        format!("ackmark did not start the Kafka at {servers}. It will write {what}, NOT THROTTLED. Nothing is deleted.")
+    };
+    to_write(told, connection, home, given)
+}
+
 fn to_write(
     what: impl FnOnce(&str) -> String,
     connection: &ClientProperties,

@@ -99,6 +99,17 @@ pub(crate) enum Event {
         /// The verdict; none when it was not verified.
         verdict: Option<Verdict>,
     },
+    /// A group of consumers.
+    Process {
+        /// Since the start.
+        elapsed_s: f64,
+        /// Offsets that are behind the group's, of the input's.
+        committed: u64,
+        /// Offsets of the input.
+        of: u64,
+        /// Members killed so far.
+        crashes: usize,
+    },
     /// An accounting.
     Verify {
         /// Since the start.
@@ -158,6 +169,12 @@ impl Event {
                     figures::count(*outstanding)
                 )
             }
+            Self::Process { elapsed_s, committed, of, crashes } => format!(
+                "{:>7}  at {} of {} offsets, {crashes} crashes",
+                figures::seconds(*elapsed_s),
+                figures::count(*committed),
+                figures::count(*of)
+            ),
             Self::Verify { elapsed_s, messages, expected, rate_per_s } => {
                 let of = expected.map(|expected| format!(" of {}", figures::count(expected))).unwrap_or_default();
                 format!(

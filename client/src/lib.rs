@@ -8,6 +8,7 @@
 //! | [`properties`] | what is asked of a client, and what is in effect, each value with its origin |
 //! | [`producer`] | batches in, delivery events out, transactions |
 //! | [`consumer`] | reads given partitions in batches |
+//! | [`reading`] | a topic read from its start to its end |
 //! | [`admin`] | asks and changes a cluster |
 //! | [`seal`] | steps that close a log |
 //! | [`mock`] | a simulated cluster in this process |
@@ -28,6 +29,7 @@ pub mod mock;
 pub mod outcome;
 pub mod producer;
 pub mod properties;
+pub mod reading;
 pub mod seal;
 pub mod stats;
 
@@ -40,6 +42,7 @@ pub use mock::MockCluster;
 pub use outcome::{Outcome, PersistenceStatus, outcome};
 pub use producer::{Block, Lender, Lent, MessageBatch, MessageValue, RawProducer, RunOutcome, TopicHandle};
 pub use properties::ClientProperties;
+pub use reading::{ReadBounds, read_to_end};
 
 /// The version of the librdkafka that is linked in, for example `2.12.1`.
 pub fn librdkafka_version() -> String {

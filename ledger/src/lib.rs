@@ -1,4 +1,4 @@
-//! What the sender knows, on disk: message states and transactions. Survives SIGKILL.
+//! What the sender knows, on disk: message states and transactions; and what a consumer has processed. Survives SIGKILL.
 //!
 //! # Model
 //! A producer's life (incarnation) has two files in the load folder, named by [`states_file`] and
@@ -33,6 +33,7 @@
 //! | [`marks`] | how far a run that is under way has come |
 //! | [`undecided`] | what a next incarnation may send again |
 //! | [`writers`] | whether the producers have ended |
+//! | [`journal`] | what a consumer has processed: a file of its own kind |
 //! | [`damage`] | what to do with a ledger that is not sound |
 //! | [`error`] | what can go wrong |
 
@@ -40,6 +41,7 @@ mod close;
 pub mod damage;
 pub mod error;
 mod file;
+pub mod journal;
 pub mod layout;
 mod map;
 pub mod marks;

@@ -7,7 +7,7 @@ use schemars::{Schema, schema_for};
 
 use crate::{
     load_spec::LoadSpec, log::LogLine, manifest::Manifest, peers::PeersResult, profile::Profile,
-    report::load::LoadReport, report::seal::SealReport, report::timeline::Timeline, report::verify::VerifyReport,
+    report::load::LoadReport, report::process::ProcessReport, report::process::ProcessVerdict, report::seal::SealReport, report::timeline::Timeline, report::verify::VerifyReport,
     result::RunResult, scenario::Scenario,
 };
 
@@ -22,6 +22,8 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("seal", schema_for!(SealReport)),
         ("timeline", schema_for!(Timeline)),
         ("verify", schema_for!(VerifyReport)),
+        ("process", schema_for!(ProcessReport)),
+        ("process-verdict", schema_for!(ProcessVerdict)),
         ("log", schema_for!(LogLine)),
         ("result", schema_for!(RunResult)),
         ("peers", schema_for!(PeersResult)),

@@ -18,8 +18,9 @@
 //! | [`mod@record`] | the header at the front of every message |
 //! | [`load_spec`] | one producer run, as `ackmark load` takes it |
 //! | [`manifest`] | who wrote a ledger and what its streams mean |
-//! | [`report`] | what load, seal and verify found |
+//! | [`report`] | what load, seal, verify and process found |
 //! | [`log`] | what `ackmark log` prints, a line each |
+//! | [`process`] | consumers and pipelines under test, and how their members are told what to do |
 //! | [`latency`] | percentiles with their intervals |
 //! | [`result`] | one whole run, with verdicts |
 //! | [`peers`] | other tools beside ackmark on the same work |
@@ -40,6 +41,7 @@ pub mod load_spec;
 pub mod log;
 pub mod manifest;
 pub mod peers;
+pub mod process;
 pub mod profile;
 pub mod promise;
 pub mod properties;

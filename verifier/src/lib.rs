@@ -21,6 +21,7 @@
 //! | [`digest`], [`compare`] | one eye held against the other |
 //! | [`scans`] | who reads, and when |
 //! | [`live`], [`latency`], `visibility` | what is measured beside accounting when a load is followed |
+//! | [`process`] | what a group of consumers did, against what its pattern promises |
 //! | [`mod@verify`] | one verification, from load folder to report |
 //!
 //! Limits: a consumer is not shown markers, producer ids or holes, so what it reads leaves causes unexplained and gaps
@@ -40,6 +41,7 @@ pub mod log_reader;
 pub mod observation;
 pub mod origin;
 mod others;
+pub mod process;
 pub mod progress;
 pub mod reader;
 mod runs;

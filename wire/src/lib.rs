@@ -9,6 +9,7 @@
 //! | [`connection`] | requests and answers on one connection |
 //! | [`metadata`], [`fetch`] | who leads what; the log's bytes |
 //! | [`transactions`] | transactions as coordinators and leaders know them |
+//! | [`groups`] | consumer groups as coordinators know them |
 //! | [`mod@scan`] | partitions read from start to end, over as many brokers as lead them |
 //!
 //! Limits: message format v2 only (Kafka 0.11 and later). It reads; nothing is written to a cluster.
@@ -20,6 +21,7 @@ pub mod config;
 pub mod connection;
 pub mod error;
 pub mod fetch;
+pub mod groups;
 pub mod metadata;
 pub mod patience;
 pub mod record;

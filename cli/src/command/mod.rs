@@ -9,6 +9,8 @@ pub(crate) mod load;
 pub(crate) mod load_flags;
 pub(crate) mod log;
 pub(crate) mod log_flags;
+pub(crate) mod member;
+pub(crate) mod process;
 pub(crate) mod profiles;
 pub(crate) mod schema;
 pub(crate) mod seal;
@@ -31,6 +33,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Problem> {
         Command::Seal(arguments) => seal::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Log(arguments) => log::run(&arguments),
+        Command::Process(arguments) => process::run(&arguments),
+        Command::Member => member::run(),
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Chart(arguments) => chart::run(&arguments),
         Command::Profiles(arguments) => profiles::run(&arguments),

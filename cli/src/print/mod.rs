@@ -7,6 +7,7 @@ pub(crate) mod latency;
 pub(crate) mod load;
 pub(crate) mod log;
 pub(crate) mod plan;
+pub(crate) mod process;
 pub(crate) mod profiles;
 pub(crate) mod result;
 pub(crate) mod seal;

@@ -1,6 +1,7 @@
-//! What load, seal and verify found: one JSON file each in the load folder.
+//! What load, seal, verify and process found: one JSON file each in the folder of the load or of the group.
 
 pub mod load;
+pub mod process;
 pub mod seal;
 pub mod timeline;
 pub mod verify;

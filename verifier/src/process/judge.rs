@@ -1,0 +1,147 @@
+//! Counts against the promise.
+
+use std::{path::Path, sync::atomic::AtomicBool, time::Duration};
+
+use ackmark_client::ClientProperties;
+use ackmark_schema::{
+    process::{Deviation, Effect, Pattern, Term},
+    promise::Ruling,
+    report::{
+        Ending,
+        process::{ProcessFinding, ProcessReport, ProcessVerdict},
+        verify::Verdict,
+    },
+    version::SchemaId,
+};
+use ackmark_wire::{
+    config::WireConfig,
+    groups::{Groups, Stability},
+    patience::Patience,
+};
+use jiff::Timestamp;
+
+use super::{
+    accounting::{Account, Accounting},
+    effects,
+    error::ProcessError,
+};
+
+/// How long the coordinator may take to tell offsets that no transaction is about to change.
+const STABLE: Duration = Duration::from_mins(1);
+
+/// What a judgement needs beside the report.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessOptions<'a> {
+    /// How Kafka is reached.
+    pub properties: &'a ClientProperties,
+    /// The database of the effects, for a pattern with one.
+    pub database: Option<&'a str>,
+    /// Ends the reading once it is true.
+    pub stop: &'a AtomicBool,
+}
+
+/// Judges what a group did, by what it left.
+///
+/// # Errors
+/// Input, effects or offsets cannot be read.
+pub fn judge(folder: &Path, report: &ProcessReport, options: &ProcessOptions<'_>) -> Result<ProcessVerdict, ProcessError> {
+    let effect = report.pattern.about().effect;
+    let mut accounting = Accounting::new(&report.partitions, effect == Effect::Database);
+    effects::input(&mut accounting, options.properties, &report.input, options.stop)?;
+    match (effect, &report.output) {
+        (Effect::Journal, _) => effects::journal(&mut accounting, folder)?,
+        (Effect::Output, output) => {
+            let topic = output.as_deref().unwrap_or_default();
+            effects::output(&mut accounting, options.properties, topic, options.stop)?;
+        }
+        (Effect::Database, _) => {
+            effects::database(&mut accounting, options.database.ok_or(ProcessError::NoDatabase)?)?;
+        }
+    }
+    let pairs = options.properties.iter().map(|property| (property.name.as_str(), property.value.as_str()));
+    let config = WireConfig::from_properties(pairs)?;
+    let ids: Vec<i32> = report.partitions.iter().map(|part| part.partition).collect();
+    let patience = Patience::new(options.stop, STABLE);
+    let committed = Groups::new(&config).committed(&report.group, &report.input, &ids, Stability::Stable, &patience)?;
+    Ok(verdict(report, &accounting, &accounting.count(&committed)))
+}
+
+fn verdict(report: &ProcessReport, accounting: &Accounting, account: &Account) -> ProcessVerdict {
+    let findings: Vec<ProcessFinding> = report
+        .pattern
+        .about()
+        .terms
+        .iter()
+        .map(|Term { deviation, ruling, reason }| {
+            let count = account.of(*deviation);
+            ProcessFinding {
+                deviation: *deviation,
+                ruling: *ruling,
+                because: (*reason).to_owned(),
+                found: count.found,
+                predicted: predicted(report, *deviation),
+                examples: count.examples,
+            }
+        })
+        .collect();
+    let (verdict, reason) = conclude(report, &findings, account.unfinished);
+    ProcessVerdict {
+        schema: SchemaId::default(),
+        finished: Timestamp::now(),
+        pattern: report.pattern,
+        records: accounting.records,
+        messages: account.messages,
+        effects: accounting.effects,
+        unfinished: account.unfinished,
+        findings,
+        verdict,
+        reason,
+    }
+}
+
+/// How often a deviation has to come, by what each crash left behind. It does not follow where a member's partitions may
+/// have gone to another one meanwhile, or a member failed by itself.
+fn predicted(report: &ProcessReport, deviation: Deviation) -> Option<u64> {
+    let is_exact = report.is_static && report.lives.iter().all(|life| life.error.is_none());
+    let sum = |of: fn(&ackmark_schema::report::process::Crash) -> u64| report.crashes.iter().map(of).sum();
+    match deviation {
+        Deviation::Unfounded => Some(0),
+        Deviation::Uncommitted => (report.pattern == Pattern::ExactlyOnce).then_some(0),
+        Deviation::Skipped => is_exact.then(|| sum(|crash| crash.to_be_skipped)),
+        // Ids take away what is read again, as far as they are kept.
+        Deviation::Repeated if report.pattern == Pattern::Deduplicate => {
+            report.lives.iter().all(|life| life.ids_forgotten.unwrap_or(0) == 0).then_some(0)
+        }
+        Deviation::Repeated => is_exact.then(|| sum(|crash| crash.to_be_repeated)),
+    }
+}
+
+fn conclude(report: &ProcessReport, findings: &[ProcessFinding], unfinished: u64) -> (Verdict, String) {
+    let named = |finding: &ProcessFinding| format!("{} {}", finding.found, finding.deviation.label());
+    let broken: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.ruling == Ruling::MustNot && finding.found > 0)
+        .map(named)
+        .collect();
+    if !broken.is_empty() {
+        return (Verdict::Broken, format!("{} must not: {}", report.pattern, broken.join(", ")));
+    }
+    let unexplained = |finding: &&ProcessFinding| finding.predicted.is_some_and(|predicted| predicted != finding.found);
+    if let Some(finding) = findings.iter().find(unexplained) {
+        let by_crashes = finding.predicted.unwrap_or_default();
+        return (Verdict::Inconclusive, format!("{}, where the crashes explain {by_crashes}", named(finding)));
+    }
+    if report.ending != Ending::Completed {
+        let why = report.error.clone().unwrap_or_else(|| "it was interrupted".to_owned());
+        return (Verdict::Inconclusive, why);
+    }
+    if unfinished > 0 {
+        return (Verdict::Inconclusive, format!("{unfinished} messages were not worked on"));
+    }
+    let kills = report.crashes.len();
+    let rebalances: u64 = report.lives.iter().map(|life| life.revocations).sum();
+    match kills {
+        0 if rebalances == 0 => (Verdict::HeldUnprovoked, "nothing tested it: no crash, no rebalance".to_owned()),
+        _ => (Verdict::Held, format!("through {kills} crashes and {rebalances} revocations")),
+    }
+}

@@ -1,0 +1,184 @@
+//! librdkafka clients as the patterns use them: what the user set, and what each role needs.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use ackmark_schema::{
+    process::{MemberSpec, ProcessWork},
+    properties::Property,
+};
+use rdkafka::{
+    ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, ConsumerContext, Rebalance},
+    error::KafkaError,
+    message::DeliveryResult,
+    producer::{ProducerContext, ThreadedProducer},
+};
+
+use crate::error::{Doing as _, WorkloadError};
+
+/// A consumer that counts revocations.
+pub(crate) type Consumer = BaseConsumer<Membership>;
+/// A producer that is polled by a thread of its own, and counts what was not delivered.
+pub(crate) type Producer = ThreadedProducer<Deliveries>;
+
+/// What a pattern is made with.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Properties of any client: how Kafka is reached, and the user's own.
+    common: Vec<Property>,
+    /// The member, from 0.
+    member: u32,
+    /// Its work.
+    pub(crate) work: ProcessWork,
+}
+
+/// Properties that only a producer, or only a consumer, takes.
+enum Role {
+    Consumer,
+    Producer,
+}
+
+impl Settings {
+    /// Those of a member.
+    pub(crate) fn new(spec: &MemberSpec, work: &ProcessWork) -> Self {
+        Self { common: spec.properties.clone(), member: spec.member, work: work.clone() }
+    }
+
+    fn client(&self, role: &Role) -> ClientConfig {
+        let mut config = client(&self.common);
+        // What the pattern rests on wins: a user's value of it was refused before.
+        for (name, value) in self.work.pattern.about().properties {
+            let is_producers = matches!(*name, "enable.idempotence" | "acks");
+            if is_producers == matches!(role, Role::Producer) {
+                config.set(*name, *value);
+            }
+        }
+        config
+    }
+
+    /// A member of the group, subscribed to the input.
+    ///
+    /// # Errors
+    /// librdkafka refuses.
+    pub(crate) fn consumer(&self) -> Result<Consumer, WorkloadError> {
+        let mut config = self.client(&Role::Consumer);
+        config.set("group.id", &self.work.group).set("auto.offset.reset", "earliest");
+        if self.work.is_static {
+            config.set("group.instance.id", format!("{}-{}", self.work.group, self.member));
+        }
+        let consumer: Consumer = config.create_with_context(Membership::default()).doing("create a consumer")?;
+        rdkafka::consumer::Consumer::subscribe(&consumer, &[&self.work.input]).doing("subscribe")?;
+        Ok(consumer)
+    }
+
+    /// A producer; with a `transactional.id` of the member's own for a pattern with transactions, so that a next life
+    /// fences this one.
+    ///
+    /// # Errors
+    /// librdkafka refuses.
+    pub(crate) fn producer(&self, is_transactional: bool) -> Result<Producer, WorkloadError> {
+        let mut config = self.client(&Role::Producer);
+        if is_transactional {
+            config.set("transactional.id", format!("{}-{}", self.work.group, self.member));
+        }
+        config.create_with_context(Deliveries::default()).doing("create a producer")
+    }
+
+    /// The output topic.
+    ///
+    /// # Errors
+    /// None was given.
+    pub(crate) fn output(&self) -> Result<&str, WorkloadError> {
+        let missing = WorkloadError::Missing { pattern: self.work.pattern.name(), what: "an output topic" };
+        self.work.output.as_deref().ok_or(missing)
+    }
+}
+
+/// A client with what the user set.
+pub(crate) fn client(properties: &[Property]) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for property in properties {
+        config.set(&property.name, &property.value);
+    }
+    config.set("enable.metrics.push", "false").set_log_level(RDKafkaLogLevel::Warning);
+    config
+}
+
+/// Rebalances, as a member sees them.
+#[derive(Debug, Default)]
+pub(crate) struct Membership {
+    revocations: AtomicU64,
+}
+
+impl Membership {
+    /// Revocations so far.
+    pub(crate) fn revocations(&self) -> u64 {
+        self.revocations.load(Ordering::Relaxed)
+    }
+}
+
+impl ClientContext for Membership {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        eprintln!("{level:?} {facility}: {message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        eprintln!("error: {error}: {reason}");
+    }
+}
+
+impl ConsumerContext for Membership {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if !matches!(rebalance, Rebalance::Assign(_)) {
+            self.revocations.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What was not delivered.
+#[derive(Debug, Default)]
+pub(crate) struct Deliveries {
+    failed: AtomicU64,
+    first: Mutex<Option<String>>,
+}
+
+impl Deliveries {
+    /// Whether all was delivered that was flushed.
+    ///
+    /// # Errors
+    /// What was not.
+    pub(crate) fn all_delivered(&self) -> Result<(), WorkloadError> {
+        match self.failed.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            count => {
+                let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default();
+                Err(WorkloadError::NotDelivered { count, first })
+            }
+        }
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        eprintln!("{level:?} {facility}: {message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        eprintln!("error: {error}: {reason}");
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.to_string());
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Consume, process, produce, with an ordinary commit: at least once.
+//!
+//! The outputs of a batch are flushed, so that brokers have acknowledged each, before its offsets are committed. What was
+//! produced and not committed when the process dies is read and produced again: the idempotent producer does not help,
+//! for the next process has another producer id.
+
+use std::time::Duration;
+
+use ackmark_schema::process::Point;
+use rdkafka::{
+    consumer::{CommitMode, Consumer as _},
+    message::Message as _,
+    producer::{BaseRecord, Producer as _},
+};
+
+use super::exactly_once::send;
+use crate::{
+    app::App,
+    batch::{OnRevocation, next_batch},
+    clients::{Consumer, Settings},
+    effect,
+    error::{Doing as _, WorkloadError},
+};
+
+/// How long brokers may take to acknowledge a batch.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+pub(crate) fn run(settings: &Settings, consumer: &Consumer, app: &mut App) -> Result<(), WorkloadError> {
+    let producer = settings.producer(false)?;
+    let topic = settings.output()?;
+    let mut output = Vec::new();
+    while app.goes_on() {
+        let batch = next_batch(consumer, settings, OnRevocation::LetGo)?;
+        if batch.is_empty() {
+            continue;
+        }
+        app.reached(Point::AfterPoll, &batch);
+        for message in batch.messages() {
+            effect::output(message, &mut output);
+            let record = BaseRecord::to(topic).partition(message.partition()).payload(&output);
+            send(&producer, record.key(message.key().unwrap_or_default()))?;
+        }
+        producer.flush(TIMEOUT).doing("flush outputs")?;
+        producer.context().all_delivered()?;
+        app.reached(Point::AfterProduce, &batch);
+        app.commits();
+        let offsets = batch.next_offsets().doing("tell what to commit")?;
+        consumer.commit(&offsets, CommitMode::Sync).doing("commit offsets")?;
+        app.committed(&batch);
+        app.reached(Point::AfterCommit, &batch);
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! Consume, process, produce, exactly once: the input's offsets are committed in the transaction of the outputs.
+//!
+//! - `isolation.level=read_committed`: an input that was aborted is none.
+//! - A `transactional.id` for each member, the same in its next life: `init_transactions` then ends what the one before
+//!   left open, and fences it.
+//! - The group's metadata goes with the offsets (KIP-447): a member that has lost its partitions is refused.
+//! - Under `read_committed` a consumer that is given a partition waits for the end of a transaction that holds its
+//!   offsets (`require_stable`), so it never starts from offsets that are about to change.
+//! - A transaction that must be aborted is, and its inputs are read again.
+
+use std::time::Duration;
+
+use ackmark_schema::process::Point;
+use rdkafka::{
+    consumer::Consumer as _,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::Message as _,
+    producer::{BaseRecord, Producer as _},
+};
+
+use crate::{
+    app::App,
+    batch::{Batch, OnRevocation, next_batch},
+    clients::{Consumer, Producer, Settings},
+    effect,
+    error::{Doing as _, WorkloadError},
+};
+
+/// How long a step of a transaction may take.
+const TIMEOUT: Duration = Duration::from_mins(1);
+/// A queue that is full has room again when some outputs are acknowledged.
+const QUEUE_WAIT: Duration = Duration::from_millis(1);
+
+pub(crate) fn run(settings: &Settings, consumer: &Consumer, app: &mut App) -> Result<(), WorkloadError> {
+    let producer = settings.producer(true)?;
+    producer.init_transactions(TIMEOUT).doing("initialise transactions")?;
+    while app.goes_on() {
+        let batch = next_batch(consumer, settings, OnRevocation::LetGo)?;
+        if batch.is_empty() {
+            continue;
+        }
+        app.reached(Point::AfterPoll, &batch);
+        match transact(settings, consumer, &producer, &batch, app) {
+            Ok(()) => {
+                app.committed(&batch);
+                app.reached(Point::AfterCommit, &batch);
+            }
+            Err(error) if must_abort(&error) => {
+                eprintln!("aborting: {error}");
+                producer.abort_transaction(TIMEOUT).doing("abort the transaction")?;
+                rewind(consumer, &batch)?;
+                app.aborted();
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn transact(
+    settings: &Settings,
+    consumer: &Consumer,
+    producer: &Producer,
+    batch: &Batch<'_>,
+    app: &mut App,
+) -> Result<(), WorkloadError> {
+    let topic = settings.output()?;
+    let mut output = Vec::new();
+    producer.begin_transaction().doing("begin a transaction")?;
+    for message in batch.messages() {
+        effect::output(message, &mut output);
+        let record = BaseRecord::to(topic).partition(message.partition()).payload(&output);
+        send(producer, record.key(message.key().unwrap_or_default()))?;
+    }
+    app.reached(Point::AfterProduce, batch);
+    app.commits();
+    let offsets = batch.next_offsets().doing("tell what to commit")?;
+    // There is always one in a group.
+    if let Some(group) = consumer.group_metadata() {
+        producer.send_offsets_to_transaction(&offsets, &group, TIMEOUT).doing("send offsets to the transaction")?;
+    }
+    app.reached(Point::AfterSendOffsets, batch);
+    producer.commit_transaction(TIMEOUT).doing("commit the transaction")
+}
+
+/// Hands a record over, waiting for room.
+pub(super) fn send(producer: &Producer, mut record: BaseRecord<'_, [u8], Vec<u8>>) -> Result<(), WorkloadError> {
+    loop {
+        record = match producer.send(record) {
+            Ok(()) => return Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => back,
+            Err((source, _)) => return Err(WorkloadError::Kafka { doing: "produce", source }),
+        };
+        std::thread::sleep(QUEUE_WAIT);
+    }
+}
+
+fn must_abort(error: &WorkloadError) -> bool {
+    matches!(error, WorkloadError::Kafka { source: KafkaError::Transaction(cause), .. } if cause.txn_requires_abort())
+}
+
+/// Reads the batch again, as far as its partitions are still this member's.
+fn rewind(consumer: &Consumer, batch: &Batch<'_>) -> Result<(), WorkloadError> {
+    let own = consumer.assignment().doing("ask for the assignment")?;
+    let mut again = rdkafka::TopicPartitionList::new();
+    let first = batch.first_offsets().doing("tell what to read again")?;
+    for element in first.elements() {
+        if own.find_partition(element.topic(), element.partition()).is_some() {
+            again
+                .add_partition_offset(element.topic(), element.partition(), element.offset())
+                .doing("tell what to read again")?;
+        }
+    }
+    if again.count() > 0 {
+        consumer.seek_partitions(again, TIMEOUT).doing("go back")?;
+    }
+    Ok(())
+}
