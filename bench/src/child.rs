@@ -227,6 +227,13 @@ impl Child {
         }
     }
 
+    /// Kills it by SIGKILL, and waits until it is gone.
+    pub(crate) async fn kill(mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill().await;
+        self.read_rest().await;
+    }
+
     async fn read_rest(&mut self) {
         if tokio::time::timeout(STDERR_WAIT, &mut self.reader).await.is_err() {
             self.reader.abort();

@@ -47,6 +47,9 @@ pub enum BenchError {
     /// The plan asks more of somebody else's cluster than is allowed.
     #[error(transparent)]
     Guard(#[from] ClusterError),
+    /// Security that coordinators cannot be asked over.
+    #[error("cannot ask coordinators: {0}")]
+    Coordinator(String),
     /// Nobody has confirmed what will be written.
     #[error(
         "the plan writes to a cluster that ackmark did not start, and nobody has confirmed it: look at it with --dry-run, then \

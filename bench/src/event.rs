@@ -53,6 +53,8 @@ pub enum BenchEvent {
     },
     /// A trial has ended, however it did.
     TrialFinished(Box<Trial>),
+    /// A line for people.
+    Said(String),
     /// Something that the result's reader should know.
     Warning(Warning),
     /// A file or folder was written.
@@ -68,6 +70,8 @@ pub enum ChildKind {
     Seal,
     /// `ackmark verify`.
     Verify,
+    /// `ackmark process`.
+    Process,
 }
 
 impl ChildKind {
@@ -77,6 +81,7 @@ impl ChildKind {
             Self::Load => "load",
             Self::Seal => "seal",
             Self::Verify => "verify",
+            Self::Process => "process",
         }
     }
 }

@@ -20,6 +20,7 @@
 //! | `topics`, `load_spec`, `handover`, `warm_up`, `trial` | one trial from its topic to its record |
 //! | `evidence` | topics that stay where a verdict leaves a doubt |
 //! | [`group`] | groups of consumers under test: members as child processes, killed and started again |
+//! | [`semantics`] | each delivery semantic put to the test, and what it costs |
 //! | `steadiness`, `validity` | whether a trial's figures may be used |
 //! | [`judge`] | summaries, comparisons, claims, verdicts over trials |
 //! | [`result_folder`], [`readme`] | what is left on disk |
@@ -53,6 +54,7 @@ mod redaction;
 mod reports;
 pub mod result_folder;
 mod run;
+pub mod semantics;
 pub mod shipped;
 mod steadiness;
 pub mod target;

@@ -68,6 +68,10 @@ impl Narrator {
                 self.say(&finished(&trial));
                 self.reporter.tell(&Event::trial_ended(&trial));
             }
+            BenchEvent::Said(line) => {
+                self.reporter.rename(line.clone());
+                self.say(&line);
+            }
             BenchEvent::Warning(warning) => self.say(&format!("warning: {}; cure: {}", warning.what, warning.cure)),
             BenchEvent::Written(_) => {}
         }

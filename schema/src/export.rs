@@ -8,7 +8,7 @@ use schemars::{Schema, schema_for};
 use crate::{
     load_spec::LoadSpec, log::LogLine, manifest::Manifest, peers::PeersResult, profile::Profile,
     report::load::LoadReport, report::process::ProcessReport, report::process::ProcessVerdict, report::seal::SealReport, report::timeline::Timeline, report::verify::VerifyReport,
-    result::RunResult, scenario::Scenario,
+    result::RunResult, scenario::Scenario, semantics::SemanticsResult,
 };
 
 /// Every contract with its JSON Schema, by name.
@@ -26,6 +26,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("process-verdict", schema_for!(ProcessVerdict)),
         ("log", schema_for!(LogLine)),
         ("result", schema_for!(RunResult)),
+        ("semantics", schema_for!(SemanticsResult)),
         ("peers", schema_for!(PeersResult)),
     ]
 }

@@ -23,6 +23,7 @@
 //! | [`process`] | consumers and pipelines under test, and how their members are told what to do |
 //! | [`latency`] | percentiles with their intervals |
 //! | [`result`] | one whole run, with verdicts |
+//! | [`semantics`] | each delivery semantic put to the test, and what it costs |
 //! | [`peers`] | other tools beside ackmark on the same work |
 //! | [`units`] | sizes, rates and times as people write them |
 //! | [`text`] | reading TOML and JSON contracts with errors that name the cure |
@@ -49,6 +50,7 @@ pub mod record;
 pub mod report;
 pub mod result;
 pub mod scenario;
+pub mod semantics;
 pub mod text;
 pub mod units;
 pub mod version;

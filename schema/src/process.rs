@@ -138,6 +138,8 @@ pub struct About {
     pub description: &'static str,
     /// When to choose it.
     pub use_when: &'static str,
+    /// What it needs beside reading.
+    pub needs: &'static str,
     /// Properties that it rests on, in librdkafka's names; a user's cannot replace them.
     pub properties: &'static [(&'static str, &'static str)],
     /// Its promise.
@@ -189,6 +191,7 @@ impl Pattern {
             Self::AutoCommit => About {
                 description: "Consumer, offsets committed in the background as messages are handed over, before processing.",
                 use_when: "A lost message does not matter: metrics, previews, caches.",
+                needs: "nothing",
                 properties: &[("enable.auto.commit", "true"), ("enable.auto.offset.store", "true")],
                 terms: [
                     may(Skipped, "what was committed and not yet processed is gone with the process"),
@@ -203,6 +206,7 @@ impl Pattern {
             Self::CommitAfter => About {
                 description: "Consumer that commits once it has processed: at least once.",
                 use_when: "Nothing may be skipped, and processing a message twice does no harm.",
+                needs: "a commit after each batch",
                 properties: &[("enable.auto.commit", "false")],
                 terms: [
                     must_not(Skipped, "an offset is committed only after all below it were processed"),
@@ -217,6 +221,7 @@ impl Pattern {
             Self::Deduplicate => About {
                 description: "At-least-once consumer that keeps ids in the database of its effects: effects once.",
                 use_when: "Effects go to a database, and a message may come twice, whoever caused it.",
+                needs: "a database, a table of ids with its window",
                 properties: &[("enable.auto.commit", "false")],
                 terms: [
                     must_not(Skipped, "an offset is committed only after the effects are"),
@@ -231,6 +236,7 @@ impl Pattern {
             Self::Copy => About {
                 description: "Consume, process, produce, with an ordinary commit after the outputs are acknowledged.",
                 use_when: "Readers of the output can stand duplicates, or remove them.",
+                needs: "a flush and a commit after each batch",
                 properties: &[("enable.auto.commit", "false"), ("enable.idempotence", "true"), ("acks", "all")],
                 terms: [
                     must_not(Skipped, "an offset is committed only after its output is acknowledged"),
@@ -245,6 +251,7 @@ impl Pattern {
             Self::ExactlyOnce => About {
                 description: "Consume, process, produce, with the input's offsets in the transaction of the outputs.",
                 use_when: "Each input must have exactly one output, to readers with isolation.level=read_committed.",
+                needs: "a transactional.id per member, transactions with offsets, aborts that rewind, readers of committed data",
                 properties: &[("enable.auto.commit", "false"), ("isolation.level", "read_committed")],
                 terms: [
                     must_not(Skipped, "offsets and outputs are committed in one transaction"),
@@ -346,6 +353,8 @@ pub struct ProcessWork {
     /// Whether a member that is started again takes its place at once (`group.instance.id`, KIP-345) instead of after
     /// `session.timeout.ms`.
     pub is_static: bool,
+    /// Whether it reads nothing until it is told to go on: when all members are in the group.
+    pub waits_for_group: bool,
     /// The topic that is read.
     pub input: String,
     /// The topic that is written.

@@ -46,6 +46,15 @@ pub enum Stability {
     AsTheyAre,
 }
 
+/// How a group stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GroupState {
+    /// Members.
+    pub members: usize,
+    /// Whether its partitions are shared out, and nobody comes or goes.
+    pub is_stable: bool,
+}
+
 /// Offsets by partition; `None` where the group has none.
 pub type Committed = BTreeMap<i32, Option<i64>>;
 
@@ -92,19 +101,23 @@ impl<'c> Groups<'c> {
         })
     }
 
-    /// How many members a group has; 0 where there is no such group.
+    /// How a group stands; one that is not there has no members.
     ///
     /// # Errors
     /// The coordinator cannot be found, or refuses.
-    pub fn members(&mut self, group: &str, patience: &Patience<'_>) -> Result<usize, WireError> {
+    pub fn state(&mut self, group: &str, patience: &Patience<'_>) -> Result<GroupState, WireError> {
         let request = DescribeGroupsRequest::default().with_groups(vec![group_id(group)]);
         self.asked(group, patience, |connection| {
             let version = connection.version::<DescribeGroupsRequest>(0, 5)?;
             let answer = connection.call(&request, version, patience)?;
-            let described = answer.groups.first();
-            match described.and_then(|described| ResponseError::try_from_code(described.error_code)) {
+            let Some(described) = answer.groups.first() else { return Ok(GroupState::default()) };
+            match ResponseError::try_from_code(described.error_code) {
+                Some(ResponseError::GroupIdNotFound) => Ok(GroupState::default()),
                 Some(code) => Err(connection.refused(api_name(ApiKey::DescribeGroups as i16), code)),
-                None => Ok(described.map_or(0, |described| described.members.len())),
+                None => Ok(GroupState {
+                    members: described.members.len(),
+                    is_stable: described.group_state.as_str() == "Stable",
+                }),
             }
         })
     }

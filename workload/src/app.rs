@@ -72,6 +72,29 @@ impl App {
         }
     }
 
+    /// As [`App::reached`], for a point that is about what brokers have by then: if the loop is to stop there, `first` makes
+    /// sure that they have it.
+    ///
+    /// # Errors
+    /// Those of `first`.
+    pub fn reached_once<E>(
+        &mut self,
+        point: Point,
+        batch: &Batch<'_>,
+        first: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.stop_at == Some(StopAt { point, cycle: self.cycle }) {
+            first()?;
+        }
+        self.reached(point, batch);
+        Ok(())
+    }
+
+    /// Whether the parent says to go on, or to end.
+    pub(crate) fn may_go(&self) -> bool {
+        self.parent.said_go() || self.parent.wants_end()
+    }
+
     /// The effect of a consumer under test: an entry of the journal for each message.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use ackmark_schema::{
@@ -12,7 +12,7 @@ use ackmark_schema::{
 use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, ConsumerContext, Rebalance},
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance},
     error::KafkaError,
     message::DeliveryResult,
     producer::{ProducerContext, ThreadedProducer},
@@ -71,7 +71,7 @@ impl Settings {
             config.set("group.instance.id", format!("{}-{}", self.work.group, self.member));
         }
         let consumer: Consumer = config.create_with_context(Membership::default()).doing("create a consumer")?;
-        rdkafka::consumer::Consumer::subscribe(&consumer, &[&self.work.input]).doing("subscribe")?;
+        consumer.subscribe(&[&self.work.input]).doing("subscribe")?;
         Ok(consumer)
     }
 
@@ -112,9 +112,21 @@ pub(crate) fn client(properties: &[Property]) -> ClientConfig {
 #[derive(Debug, Default)]
 pub(crate) struct Membership {
     revocations: AtomicU64,
+    is_held: AtomicBool,
 }
 
 impl Membership {
+    /// From now on partitions are paused as they are assigned.
+    pub(crate) fn hold(&self) {
+        self.is_held.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on they are not. Revocations are counted from here.
+    pub(crate) fn release(&self) {
+        self.is_held.store(false, Ordering::Relaxed);
+        self.revocations.store(0, Ordering::Relaxed);
+    }
+
     /// Revocations so far.
     pub(crate) fn revocations(&self) -> u64 {
         self.revocations.load(Ordering::Relaxed)
@@ -135,6 +147,14 @@ impl ConsumerContext for Membership {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if !matches!(rebalance, Rebalance::Assign(_)) {
             self.revocations.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let (true, Rebalance::Assign(partitions)) = (self.is_held.load(Ordering::Relaxed), rebalance)
+            && let Err(error) = consumer.pause(partitions)
+        {
+            eprintln!("pause: {error}");
         }
     }
 }

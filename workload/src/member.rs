@@ -4,7 +4,13 @@ use ackmark_ledger::journal::Journal;
 use ackmark_schema::process::{Effect, Work};
 use rdkafka::consumer::Consumer as _;
 
-use crate::{app::App, clients::Settings, error::WorkloadError, parent::Parent, patterns};
+use crate::{
+    app::App,
+    clients::{Consumer, Settings},
+    error::WorkloadError,
+    parent::Parent,
+    patterns,
+};
 
 /// Does what stdin says, and tells on stdout how it ended. See [`ackmark_schema::process`].
 ///
@@ -20,6 +26,9 @@ pub fn run() -> Result<(), WorkloadError> {
             let settings = Settings::new(&spec, work);
             let (revocations, done) = match settings.consumer() {
                 Ok(consumer) => {
+                    if work.waits_for_group {
+                        wait_for_group(&consumer, &app);
+                    }
                     let done = patterns::run(&settings, &consumer, &mut app);
                     (consumer.context().revocations(), done)
                 }
@@ -34,4 +43,22 @@ pub fn run() -> Result<(), WorkloadError> {
         }
     }
     Ok(())
+}
+
+/// Takes part in the group and reads nothing, until the parent has seen all members in it: a member that came first would
+/// otherwise have the whole input to itself.
+fn wait_for_group(consumer: &Consumer, app: &App) {
+    const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
+    consumer.context().hold();
+    while !app.may_go() {
+        // Rebalances are served here; what is paused is not handed over.
+        if let Some(Err(error)) = consumer.poll(LOOK) {
+            eprintln!("join: {error}");
+        }
+    }
+    consumer.context().release();
+    if let Ok(assignment) = consumer.assignment() {
+        // What was taken away meanwhile needs no resumption.
+        let _ = consumer.resume(&assignment);
+    }
 }

@@ -60,6 +60,11 @@ impl Parent {
         }
     }
 
+    /// Whether it has said to go on since it was last asked.
+    pub(crate) fn said_go(&self) -> bool {
+        self.go.try_recv().is_ok()
+    }
+
     /// Waits until it says to go on, or is gone.
     pub(crate) fn wait(&self) {
         let _ = self.go.recv();

@@ -21,7 +21,7 @@ use ackmark_schema::{
 };
 use ackmark_wire::{
     config::WireConfig,
-    groups::{Committed, Groups, Stability},
+    groups::{Committed, GroupState, Groups, Stability},
     patience::Patience,
 };
 use jiff::Timestamp;
@@ -121,7 +121,7 @@ impl<'a> Crew<'a> {
         let partitions = survey(properties, &plan.input, &stop)?;
         let mut groups = Groups::new(config);
         let patience = Patience::new(&stop, ASK);
-        match groups.members(&plan.group, &patience)? {
+        match groups.state(&plan.group, &patience)?.members {
             0 => {}
             members => return Err(GroupError::InUse { group: plan.group.clone(), members }),
         }
@@ -179,6 +179,9 @@ impl<'a> Crew<'a> {
         for member in 0..self.plan.members {
             self.start(member, 0).await?;
         }
+        if self.plan.members > 1 {
+            self.wait_for_group().await?;
+        }
         let mut moved = (Instant::now(), 0, 0);
         loop {
             let heard = tokio::time::timeout(LOOK, self.heard.recv()).await;
@@ -222,6 +225,21 @@ impl<'a> Crew<'a> {
         }
     }
 
+    /// Lets members go on once all of them are in the group, and it has shared out the partitions. One that cannot begin
+    /// is heard of later.
+    async fn wait_for_group(&mut self) -> Result<(), GroupError> {
+        let until = Instant::now() + ASK;
+        let patience = Patience::new(&self.stop, ASK);
+        let all = GroupState { members: self.plan.members as usize, is_stable: true };
+        while Instant::now() < until && self.groups.state(&self.plan.group, &patience)? != all {
+            tokio::time::sleep(LOOK).await;
+        }
+        for member in self.members.values_mut() {
+            member.go().await;
+        }
+        Ok(())
+    }
+
     fn fail(&mut self, why: &str) {
         self.report.ending = Ending::Failed;
         self.report.error = Some(why.to_owned());
@@ -243,6 +261,7 @@ impl<'a> Crew<'a> {
                 pattern: self.plan.pattern,
                 group: self.plan.group.clone(),
                 is_static: self.plan.is_static,
+                waits_for_group: incarnation == 0 && self.plan.members > 1,
                 input: self.plan.input.clone(),
                 output: self.plan.output.clone(),
                 batch: self.plan.batch,
@@ -281,7 +300,9 @@ impl<'a> Crew<'a> {
         let Some(alive) = self.members.remove(&member) else { return Ok(()) };
         let incarnation = alive.incarnation;
         alive.kill().await;
-        let committed = self.committed(Stability::AsTheyAre)?;
+        // A commit is acknowledged before its marker has reached the group's offsets; what was not committed has none.
+        let is_settling = self.plan.pattern == Pattern::ExactlyOnce && at.point == Point::AfterCommit;
+        let committed = self.committed(if is_settling { Stability::Stable } else { Stability::AsTheyAre })?;
         let is_effected = self.plan.pattern.is_effected_at(at.point);
         let (mut to_be_skipped, mut to_be_repeated) = (0, 0);
         let mut offsets = Vec::new();

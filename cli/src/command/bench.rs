@@ -18,6 +18,7 @@ use ackmark_schema::{
 use super::{
     chart,
     cluster::{self, Kafka},
+    semantics,
 };
 use crate::{
     arguments::{Output, Progress},
@@ -35,9 +36,13 @@ use crate::{
 #[command(after_help = "\
 Without -b it starts a local three-broker Kafka and stops it at the end.
 
+`semantics` is no scenario of profiles: it puts each delivery semantic to the test (transactions, fencing, restarts, \
+consumers, pipelines, deduplication), holds each count against the one that has to come, and fills the comparison table.
+
 Examples:
   ackmark bench quick
   ackmark bench delivery --dry-run
+  ackmark bench semantics
   ackmark bench own.toml -b localhost:9092 -X compression.type=lz4")]
 pub(crate) struct Arguments {
     /// A shipped scenario, or a TOML file of your own (see `ackmark schema scenario`)
@@ -49,22 +54,25 @@ pub(crate) struct Arguments {
     /// Seed of every random choice [default: the scenario's, or drawn]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
+    /// Show these demonstrations alone (semantics)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = semantics::DEMONSTRATIONS)]
+    pub(super) only: Vec<String>,
     /// Print the plan, how long it takes and the bytes it writes, and run nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Take the rates of open-loop phases from an earlier result, so that both can be compared
     #[arg(long, value_name = "RESULT")]
     rates_from: Option<PathBuf>,
     /// The folder that results go to
     #[arg(long, value_name = "DIR", default_value = "results", env = "ACKMARK_RESULTS", hide_env_values = true)]
-    results: PathBuf,
+    pub(super) results: PathBuf,
     /// Leave all topics there; without it up to three stay whose promise was not seen to be kept, unless the
     /// cluster ends with the run
     #[arg(long)]
     keep_topics: bool,
     /// Leave the ledgers there of trials that kept their promise; the others always stay
     #[arg(long)]
-    keep_ledgers: bool,
+    pub(super) keep_ledgers: bool,
     /// Most message bytes, before replication, to write to a Kafka that ackmark did not start [default: 8GiB]
     #[arg(long, value_name = "SIZE")]
     max_bytes: Option<Bytes>,
@@ -74,7 +82,7 @@ pub(crate) struct Arguments {
     max_rate: Option<Bytes>,
     /// Write to a Kafka that ackmark did not start without asking
     #[arg(short, long)]
-    yes: bool,
+    pub(super) yes: bool,
     #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]
@@ -83,11 +91,11 @@ pub(crate) struct Arguments {
     #[arg(long, help_heading = "Kafka")]
     simulated: bool,
     #[command(flatten)]
-    kafka: Kafka,
+    pub(super) kafka: Kafka,
     #[command(flatten)]
-    output: Output,
+    pub(super) output: Output,
     #[command(flatten)]
-    progress: Progress,
+    pub(super) progress: Progress,
 }
 
 /// Plans, runs, tells, draws.
@@ -97,6 +105,12 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     let stop = interrupt::watch()?;
     let source = Source::of(arguments)?;
+    if arguments.scenario == semantics::NAME {
+        return semantics::run(arguments, &source, stop);
+    }
+    if !arguments.only.is_empty() {
+        return Err(Problem::usage("--only is for `ackmark bench semantics`").hint("choose with --profiles here"));
+    }
     let scenario = shipped::scenario(&arguments.scenario).map_err(|error| problem(&error))?;
     let plan =
         Plan::new(&scenario, &arguments.choices(), &source.guards(arguments)).map_err(|error| problem(&error))?;
@@ -140,7 +154,7 @@ fn bench(
     runtime.block_on(ackmark_bench::run(plan, target, options, narrator.events())).map_err(|error| problem(&error))
 }
 
-fn stop_cluster(cluster: Cluster) -> Result<(), Problem> {
+pub(super) fn stop_cluster(cluster: Cluster) -> Result<(), Problem> {
     match cluster {
         Cluster::Local(local) => local.stop().map_err(|error| cluster::problem(&error)),
         Cluster::External(_) | Cluster::Simulated(_) => Ok(()),
@@ -188,7 +202,7 @@ impl Arguments {
 }
 
 /// Where the Kafka comes from.
-enum Source {
+pub(super) enum Source {
     /// By its address. `ours` when it is the kept local one.
     External { servers: String, properties: ClientProperties, ours: bool },
     /// Started for this run.
@@ -216,7 +230,7 @@ impl Source {
     }
 
     /// What the user set.
-    const fn properties(&self) -> &ClientProperties {
+    pub(super) const fn properties(&self) -> &ClientProperties {
         match self {
             Self::External { properties, .. } | Self::Local(properties) | Self::Simulated(properties) => properties,
         }
@@ -234,7 +248,7 @@ impl Source {
         }
     }
 
-    fn start(&self, kafka: &Kafka, stop: &Arc<AtomicBool>, narrator: &Narrator) -> Result<Cluster, Problem> {
+    pub(super) fn start(&self, kafka: &Kafka, stop: &Arc<AtomicBool>, narrator: &Narrator) -> Result<Cluster, Problem> {
         let started = match self {
             Self::External { servers, properties, .. } => {
                 let external = External::with_properties(servers, properties.clone());
@@ -250,7 +264,7 @@ impl Source {
 }
 
 /// What the user can mend by another command line or file is bad input, the rest is not.
-fn problem(error: &BenchError) -> Problem {
+pub(super) fn problem(error: &BenchError) -> Problem {
     match error {
         BenchError::Client(error) => connection::problem(error),
         BenchError::Guard(error) => cluster::problem(error),

@@ -14,6 +14,7 @@ pub(crate) mod process;
 pub(crate) mod profiles;
 pub(crate) mod schema;
 pub(crate) mod seal;
+pub(crate) mod semantics;
 pub(crate) mod verify;
 
 use crate::{

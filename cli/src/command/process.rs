@@ -16,9 +16,11 @@ use ackmark_schema::{
         Ending,
         process::{PROCESS_FILE, PROCESS_VERDICT_FILE, ProcessReport, ProcessVerdict},
     },
+    text,
     units::{Count, Span},
 };
 use ackmark_verifier::process::{ProcessError, ProcessOptions, judge};
+use ackmark_workload::Store;
 use clap::{ValueEnum, builder::PossibleValue};
 use serde::Serialize;
 
@@ -27,7 +29,7 @@ use crate::{
     connection::{self, Properties, Servers},
     consent, console,
     exit::Exit,
-    folder, interrupt, print,
+    files, folder, interrupt, print,
     problem::Problem,
     progress::{Event, Reporter},
 };
@@ -182,12 +184,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         return Err(Problem::usage(format!("the folder {} holds a run already", out.display()))
             .hint("a folder holds one run: name another with --out"));
     }
+    let database = arguments.database(pattern, &out);
+    if arguments.database.is_some() && let Some(database) = &database {
+        // Found here rather than by each member.
+        Store::open(&database.url).map_err(|error| Problem::refused(&error))?;
+    }
     consent::to_process(&arguments.what(), &properties, arguments.home.as_deref(), arguments.yes)?;
     folder::create(&out)?;
     if let Some(output) = &arguments.to {
         make_output(&properties, &arguments.topic, output)?;
     }
-    let database = arguments.database(pattern, &out);
     let plan = CrewPlan {
         pattern,
         group: arguments.group.clone().unwrap_or_else(|| format!("ackmark-{pattern}-{:08x}", rand::random::<u32>())),
@@ -203,19 +209,63 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         stall: arguments.timeout.0,
     };
     let report = process(&plan, &out, &properties, &stop, arguments.progress)?;
+    let url = database.as_ref().map(|database| database.url.as_str());
+    let outcome = judge_by(&out, report, &properties, url, &AtomicBool::new(false))?;
+    let exit = tell(&outcome, arguments.output)?;
+    if arguments.progress.progress.is_for_people() {
+        let flags = connection::flags(&arguments.servers, &arguments.properties);
+        console::say(format_args!("results: {}\nagain:   ackmark verify {}{flags}", out.display(), out.display()));
+    }
+    Ok(if stop.load(Ordering::Relaxed) { Exit::Interrupted } else { exit })
+}
+
+/// What a group did whose folder this is; `None` where it is no group's.
+///
+/// # Errors
+/// It cannot be read, or is of another version.
+pub(crate) fn report_of(folder: &Path) -> Result<Option<ProcessReport>, Problem> {
+    let path = folder.join(PROCESS_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let content = files::read("process report", &path)?;
+    Ok(Some(text::from_json(&path.display().to_string(), &content)?))
+}
+
+/// Judges what a group did by what it left, and writes the verdict beside it. `database` beats the group's own file.
+///
+/// # Errors
+/// What it left cannot be read.
+pub(crate) fn judge_by(
+    folder: &Path,
+    report: ProcessReport,
+    properties: &ClientProperties,
+    database: Option<&str>,
+    stop: &AtomicBool,
+) -> Result<Outcome, Problem> {
+    let own = own_database(folder);
     let options = ProcessOptions {
         properties: &properties.connection_only(),
-        database: database.as_ref().map(|database| database.url.as_str()),
-        stop: &AtomicBool::new(false),
+        database: Some(database.unwrap_or(&own)),
+        stop,
     };
-    let verdict = judge(&out, &report, &options).map_err(|error| unjudged(&error, &out))?;
-    folder::write(&out, PROCESS_VERDICT_FILE, &verdict)?;
-    let outcome = Outcome { process: report, verdict };
-    arguments.output.print(&outcome, || print::process::document(&outcome))?;
-    if arguments.progress.progress.is_for_people() {
-        console::say(format_args!("results: {}", out.display()));
-    }
-    Ok(if stop.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::of_verdict(outcome.verdict.verdict) })
+    let verdict = judge(folder, &report, &options).map_err(|error| unjudged(&error, folder))?;
+    folder::write(folder, PROCESS_VERDICT_FILE, &verdict)?;
+    Ok(Outcome { process: report, verdict })
+}
+
+/// Prints an outcome.
+///
+/// # Errors
+/// stdout cannot be written to.
+pub(crate) fn tell(outcome: &Outcome, output: Output) -> Result<Exit, Problem> {
+    output.print(outcome, || print::process::document(outcome))?;
+    Ok(Exit::of_verdict(outcome.verdict.verdict))
+}
+
+/// The database of a group that was given none. Members have the same working folder as their parent.
+fn own_database(folder: &Path) -> String {
+    format!("sqlite://{}?mode=rwc", folder.join("effects.db").display())
 }
 
 /// Runs the group on a runtime of its own.
@@ -349,9 +399,8 @@ impl Arguments {
 
     fn database(&self, pattern: Pattern, out: &Path) -> Option<Database> {
         (pattern.about().effect == Effect::Database).then(|| {
-            // Members have the same working folder.
-            let own = || format!("sqlite://{}?mode=rwc", out.join("effects.db").display());
-            Database { url: self.database.clone().unwrap_or_else(own), window: self.window.0 }
+            let url = self.database.clone().unwrap_or_else(|| own_database(out));
+            Database { url, window: self.window.0 }
         })
     }
 

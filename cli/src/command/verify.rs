@@ -7,6 +7,7 @@ use ackmark_schema::report::verify::{Isolation, ReaderChoice};
 use ackmark_verifier::{ProgressEvent, VerifyError, VerifyOptions, log_reader::LogReaderError};
 use clap::ValueEnum;
 
+use super::process;
 use crate::{
     arguments::{Output, Progress},
     connection::{self, Properties, Servers},
@@ -40,7 +41,7 @@ Examples:
   ackmark verify run1 -b localhost:9092
   ackmark verify run1 -b localhost:9092 --reader both")]
 pub(crate) struct Arguments {
-    /// The folder of the load
+    /// The folder of the load, or of an `ackmark process`
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// Threads of a reading consumer
@@ -58,6 +59,9 @@ pub(crate) struct Arguments {
     /// What to do with a ledger that is damaged
     #[arg(long, value_name = "WHAT", default_value = "refuse")]
     damaged_ledger: DamagedLedger,
+    /// The database of its effects, for the folder of an `ackmark process deduplicate` that was given one
+    #[arg(long, value_name = "URL", env = "ACKMARK_DATABASE", hide_env_values = true)]
+    database: Option<String>,
     #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]
@@ -127,13 +131,17 @@ impl From<Who> for ReaderChoice {
     }
 }
 
-/// Accounts for a load and tells the verdict.
+/// Accounts for a load, or for what a group of consumers did, and tells the verdict.
 ///
 /// # Errors
 /// Nothing could be verified at all.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     let stop = interrupt::watch()?;
     let connection = connection::resolve(&arguments.servers, &arguments.properties)?;
+    if let Some(report) = process::report_of(&arguments.folder)? {
+        let judged = process::judge_by(&arguments.folder, report, &connection, arguments.database.as_deref(), &stop)?;
+        return process::tell(&judged, arguments.output);
+    }
     let options = VerifyOptions {
         threads: arguments.threads as usize,
         follow: arguments.follow,

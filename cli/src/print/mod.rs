@@ -11,6 +11,7 @@ pub(crate) mod process;
 pub(crate) mod profiles;
 pub(crate) mod result;
 pub(crate) mod seal;
+pub(crate) mod semantics;
 pub(crate) mod verdict;
 pub(crate) mod verify;
 

@@ -52,7 +52,7 @@ fn database(process: &ProcessReport) -> String {
 }
 
 fn findings(findings: &[ProcessFinding]) -> Table {
-    let mut table = Table::new(2, ["", "promise", "found", "by the crashes", "why"]);
+    let mut table = Table::new(3, ["", "promise", "why", "found", "by the crashes"]);
     for finding in findings {
         let (ruling, tone) = match (finding.ruling, finding.found) {
             (Ruling::MustNot, 0) => ("must not", Tone::Good),
@@ -63,9 +63,9 @@ fn findings(findings: &[ProcessFinding]) -> Table {
         table.row([
             finding.deviation.label().into(),
             Text::from(ruling),
+            finding.because.as_str().into(),
             Text::new(figures::count(finding.found), tone),
             finding.predicted.map_or_else(|| "not told".to_owned(), figures::count).into(),
-            finding.because.as_str().into(),
         ]);
     }
     table

@@ -17,6 +17,9 @@ use ackmark_schema::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
+/// How long an admin request may take.
+pub(crate) const ADMIN: Duration = Duration::from_secs(30);
+
 /// What a run of the binary left.
 #[derive(Debug)]
 pub(crate) struct Run {

@@ -16,6 +16,8 @@ mod log_reader;
 mod mutations;
 mod peers;
 mod plain;
+mod postgres;
+mod process;
 mod profiles;
 mod readers;
 mod resume;
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
     trials.extend(syscalls::trials(&kafka));
     trials.extend(resume::trials(&kafka));
     trials.extend(transactions::trials(&kafka));
+    trials.extend(process::trials(&kafka));
     trials.extend(log_reader::trials());
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     // All trials are over, so this is the last owner: its processes end here.

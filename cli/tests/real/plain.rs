@@ -228,6 +228,41 @@ pub(crate) fn log_with_keys(kafka: &Kafka, topic: &str, run: u32) -> Vec<(Found,
 }
 
 fn read(kafka: &Kafka, topic: &str, run: u32, isolation: &str) -> Vec<(Found, Vec<u8>)> {
+    let mut found = Vec::new();
+    for Record { partition, offset, key, value } in records(kafka, topic, isolation) {
+        match Header::decode(&value) {
+            Decoded::Ours(header) => {
+                assert_eq!(header.run, run);
+                if !header.sentinel {
+                    found.push((Found { topic: topic.to_owned(), partition, offset, header }, key));
+                }
+            }
+            other => panic!("{other:?} at offset {offset} of {topic}-{partition}"),
+        }
+    }
+    found
+}
+
+/// The headers of all records, sentinels among them.
+pub(crate) fn headers(kafka: &Kafka, topic: &str, isolation: &str) -> Vec<Header> {
+    let header = |record: Record| match Header::decode(&record.value) {
+        Decoded::Ours(header) => header,
+        other => panic!("{other:?} at offset {} of {topic}-{}", record.offset, record.partition),
+    };
+    records(kafka, topic, isolation).into_iter().map(header).collect()
+}
+
+/// A record as a consumer is shown it.
+pub(crate) struct Record {
+    partition: i32,
+    offset: i64,
+    key: Vec<u8>,
+    /// Its value.
+    pub(crate) value: Vec<u8>,
+}
+
+/// All records of a topic, as a consumer of this isolation level is shown them.
+pub(crate) fn records(kafka: &Kafka, topic: &str, isolation: &str) -> Vec<Record> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", kafka.servers())
         .set("group.id", "unused")
@@ -252,17 +287,12 @@ fn read(kafka: &Kafka, topic: &str, run: u32, isolation: &str) -> Vec<(Found, Ve
             }
             Err(error) => panic!("{error}"),
         };
-        match Header::decode(message.payload().unwrap()) {
-            Decoded::Ours(header) => {
-                assert_eq!(header.run, run);
-                if !header.sentinel {
-                    let key = message.key().unwrap_or_default().to_vec();
-                    let (topic, partition) = (topic.to_owned(), message.partition());
-                    found.push((Found { topic, partition, offset: message.offset(), header }, key));
-                }
-            }
-            other => panic!("{other:?} at offset {} of {topic}-{}", message.offset(), message.partition()),
-        }
+        found.push(Record {
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().unwrap_or_default().to_vec(),
+            value: message.payload().unwrap().to_vec(),
+        });
     }
     found
 }

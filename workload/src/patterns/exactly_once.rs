@@ -72,14 +72,15 @@ fn transact(
         let record = BaseRecord::to(topic).partition(message.partition()).payload(&output);
         send(producer, record.key(message.key().unwrap_or_default()))?;
     }
-    app.reached(Point::AfterProduce, batch);
+    // The commit flushes; to stop here is to have the outputs in the log.
+    app.reached_once(Point::AfterProduce, batch, || producer.flush(TIMEOUT)).doing("flush outputs")?;
     app.commits();
     let offsets = batch.next_offsets().doing("tell what to commit")?;
     // There is always one in a group.
     if let Some(group) = consumer.group_metadata() {
         producer.send_offsets_to_transaction(&offsets, &group, TIMEOUT).doing("send offsets to the transaction")?;
     }
-    app.reached(Point::AfterSendOffsets, batch);
+    app.reached_once(Point::AfterSendOffsets, batch, || producer.flush(TIMEOUT)).doing("flush outputs")?;
     producer.commit_transaction(TIMEOUT).doing("commit the transaction")
 }
 

@@ -1,0 +1,65 @@
+//! Producers that are killed and go on: what is sent again is there twice where it was there already.
+
+use ackmark_schema::{anomaly::Class, profile, semantics::{CauseShare, Incidence}};
+
+use super::{
+    Killed, Shown,
+    stage::Stage,
+    transactions::counted,
+};
+
+pub(super) const SESSIONS: &str = "each profile's producer is killed and goes on, sending again what was undecided: with \
+    idempotence none is doubled within a life, and across lives exactly what was undecided and in the log";
+
+/// What a next life sends beside what it sends again.
+const MORE: &str = "20000";
+
+pub(super) async fn killed(stage: &Stage<'_>) -> Result<Shown, String> {
+    let mut shown = Shown::default();
+    for profile in profile::built_in() {
+        let killed = one(stage, &profile.name, &mut shown).await.map_err(|error| format!("{}: {error}", profile.name))?;
+        shown.incidences.push(killed);
+    }
+    Ok(shown)
+}
+
+async fn one(stage: &Stage<'_>, profile: &str, shown: &mut Shown) -> Result<Killed, String> {
+    let (topic, name) = (stage.topic(&format!("killed-{profile}")).await?, format!("killed-{profile}"));
+    let flags = ["-t", &topic, "--profile", profile, "--size", "100B", "--duration", "60s", "--rate", "100k/s"];
+    stage.load_until_killed(&name, &[&flags[..], &["--warm-up", "0s"]].concat()).await?;
+    // How it stands between the lives.
+    stage.seal(&name).await?;
+    let before = stage.verify(&name).await?;
+    stage.resume(&name, &["--messages", MORE]).await?;
+    let after = stage.verify(&name).await?;
+    let (resent, retried) = (counted(&after, Class::DuplicateResend)?, counted(&after, Class::DuplicateRetry)?);
+    let of = after.ledger.reserved;
+    let lost = counted(&after, Class::Lost).ok();
+    if profile == "idempotent" {
+        // Undecided, and in the log: what the next life cannot know of and sends again.
+        let absent = counted(&before, Class::AbsentWhenClosed)?;
+        shown.check("idempotent: doubled within a life", 0, retried);
+        shown.check("idempotent: doubled across lives, as the ledger and the log had it before", before.ledger.indeterminate - absent, resent);
+        shown.check("idempotent: acknowledged and lost", 0, lost.unwrap_or(u64::MAX));
+    }
+    if profile == "transactional" {
+        shown.check("transactional: doubled", 0, retried + resent);
+        shown.check("transactional: committed and lost", 0, lost.unwrap_or(u64::MAX));
+        shown.check("transactional: aborted and visible", 0, counted(&after, Class::AbortedVisible)?);
+    }
+    if profile == "all-acks" {
+        shown.check("all-acks: acknowledged and lost", 0, lost.unwrap_or(u64::MAX));
+    }
+    let provoked_by = "its process is killed, and goes on".to_owned();
+    let share = |cause: &str, count: u64| CauseShare { cause: cause.to_owned(), count };
+    Ok(Killed {
+        setting: profile.to_owned(),
+        duplicates: Incidence {
+            count: Some(retried + resent),
+            of,
+            causes: vec![share("client retry", retried), share("application resend", resent)],
+            provoked_by: provoked_by.clone(),
+        },
+        lost: Incidence { count: lost, of, causes: Vec::new(), provoked_by },
+    })
+}

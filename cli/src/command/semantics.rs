@@ -1,0 +1,86 @@
+//! `ackmark bench semantics`: each delivery semantic put to the test, and what it costs.
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use ackmark_bench::{
+    BenchOptions, Target,
+    semantics::{self, SemanticsChoices},
+};
+use ackmark_schema::{
+    report::Ending,
+    semantics::{Demonstration, SemanticsResult},
+};
+
+use super::{
+    bench::{self, Arguments, Source},
+    cluster,
+};
+use crate::{consent, console, document::Form, exit::Exit, narration::Narrator, print, problem::Problem};
+
+/// Its name among the scenarios.
+pub(crate) const NAME: &str = "semantics";
+/// Names of its demonstrations.
+pub(crate) const DEMONSTRATIONS: [&str; 11] = semantics::DEMONSTRATIONS;
+
+/// Shows, measures, tells.
+///
+/// # Errors
+/// No consent, a Kafka that cannot be had or reached, a folder that cannot be written to.
+pub(super) fn run(arguments: &Arguments, source: &Source, stop: Arc<AtomicBool>) -> Result<Exit, Problem> {
+    match source {
+        Source::Simulated(_) => {
+            return Err(Problem::usage("a simulated cluster has no groups, no fencing and no markers: it can show nothing of this")
+                .hint("leave --simulated out"));
+        }
+        Source::External { servers, ours: false, .. } => {
+            let what = format!(
+                "ackmark did not start the Kafka at {servers}. It will create topics named ackmark-semantics-…, write about \
+                 2 GiB of messages to them, NOT THROTTLED, commit offsets of groups named ackmark-…, and delete the topics."
+            );
+            consent::ask(&what, "show single demonstrations with --only", arguments.yes)?;
+        }
+        Source::External { .. } | Source::Local(_) => {}
+    }
+    let narrator = Narrator::new(arguments.progress.progress);
+    let kafka = source.start(&arguments.kafka, &stop, &narrator)?;
+    let options = BenchOptions {
+        ackmark: std::env::current_exe()
+            .map_err(|error| Problem::runtime(format!("cannot find this program's own file: {error}")))?,
+        results: arguments.results.clone(),
+        keep_topics: false,
+        keep_ledgers: arguments.keep_ledgers,
+        confirmed: true,
+        stop,
+    };
+    let target = Target::new(&kafka, source.properties()).map_err(|error| cluster::problem(&error))?;
+    let only = if arguments.only.is_empty() { String::new() } else { format!(" --only {}", arguments.only.join(",")) };
+    let choices = SemanticsChoices { only: arguments.only.clone(), command: format!("ackmark bench {NAME}{only}") };
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Problem::runtime(format!("cannot start the threads that watch over children: {error}")))?;
+    let render = |result: &SemanticsResult| print::semantics::document(result).render(Form::Markdown);
+    let outcome = runtime
+        .block_on(semantics::run(&target, &choices, &options, narrator.events(), &render))
+        .map_err(|error| bench::problem(&error));
+    drop(target);
+    let stopped = bench::stop_cluster(kafka);
+    let result = outcome?;
+    let folder = narrator.folder();
+    drop(narrator);
+    arguments.output.print(&result, || print::semantics::document(&result))?;
+    if let Some(folder) = &folder {
+        console::say(format_args!("\nresults: {}", folder.display()));
+    }
+    stopped.map(|()| exit_of(&result))
+}
+
+/// A count that did not come is a broken promise; what could not be shown is no success.
+fn exit_of(result: &SemanticsResult) -> Exit {
+    let is_off = |one: &Demonstration| one.checks.iter().any(|check| check.expected != check.found);
+    match result.ending {
+        Ending::Interrupted => Exit::Interrupted,
+        Ending::Failed => Exit::Runtime,
+        Ending::Completed if result.demonstrations.iter().any(is_off) => Exit::Broken,
+        Ending::Completed if !result.demonstrations.iter().all(Demonstration::is_shown) => Exit::Inconclusive,
+        Ending::Completed => Exit::Success,
+    }
+}
