@@ -22,6 +22,7 @@ peers: setup
 	cargo run --release --locked --bin ackmark-peers -- $(ARGS)
 
 test: lint setup
+	@./setup.sh test
 	cargo test --workspace --locked
 
 # A load killed at 100 random moments; the ten of `make test` are of the same kind. SEED repeats what was drawn.

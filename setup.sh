@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that what building and running ackmark needs is there: a C toolchain, OpenSSL and zlib headers
 # (librdkafka is built from source), Java 17 or later and Maven (a local Kafka), Rust; by `setup.sh lint` also rustfmt
-# and clippy.
+# and clippy, by `setup.sh test` also PostgreSQL's server (tests start one of their own).
 #
 # As root on a Debian-like system it installs what is missing; elsewhere it prints the command and stops with 1.
 # Silent and quick when nothing is missing. Kafka's jars come afterwards, by `ackmark cluster prepare` (see Makefile).
@@ -10,7 +10,8 @@ cd "$(dirname "$0")"
 
 JAVA_MIN=17
 RUST_MIN=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
-readonly JAVA_MIN RUST_MIN
+FOR=${1:-}
+readonly JAVA_MIN RUST_MIN FOR
 
 say() { echo "setup: $*" >&2; }
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -28,6 +29,10 @@ header() { # whether the C compiler finds a header
     has cc && echo "#include <$1>" | cc -E -x c - >/dev/null 2>&1
 }
 
+has_postgresql() { # Debian keeps its programs out of the PATH
+    has initdb || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null
+}
+
 missing() { # what is missing, in words that name no distribution's package
     has cc || echo cc
     has c++ || echo c++
@@ -37,12 +42,13 @@ missing() { # what is missing, in words that name no distribution's package
     header zlib.h || echo zlib
     (($(java_version) >= JAVA_MIN)) || echo java
     has mvn || echo maven
+    if [[ $FOR == test ]]; then has_postgresql || echo postgresql; fi
 }
 
 package() { # the package of a family of systems for a missing thing
     case $1:$2 in
     apt:cc) echo gcc libc6-dev ;; apt:c++) echo g++ ;; apt:openssl) echo libssl-dev ;; apt:zlib) echo zlib1g-dev ;;
-    apt:java) echo default-jre-headless ;;
+    apt:java) echo default-jre-headless ;; dnf:postgresql) echo postgresql-server ;;
     dnf:cc) echo gcc ;; dnf:c++) echo gcc-c++ ;; dnf:openssl) echo openssl-devel ;; dnf:zlib) echo zlib-devel ;;
     dnf:java) echo java-latest-openjdk-headless ;;
     pacman:cc | pacman:c++) echo gcc ;; pacman:pkg-config) echo pkgconf ;; pacman:java) echo jre-openjdk-headless ;;
@@ -118,4 +124,4 @@ if [[ $(uname -s) != Linux ]]; then
 fi
 install_missing
 check_rust
-if [[ ${1:-} == lint ]]; then check_lints; fi
+if [[ $FOR == lint ]]; then check_lints; fi

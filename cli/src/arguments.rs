@@ -3,7 +3,7 @@
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, parser::ValueSource};
 
 use crate::{
-    command::{bench, chart, cluster, completions, doctor, load, log, process, profiles, schema, seal, verify},
+    command::{bench, chart, cluster, completions, doctor, load, log, process, profiles, recommend, schema, seal, verify},
     connection::Servers,
     console, document,
     exit::{self, Exit},
@@ -62,8 +62,10 @@ pub(crate) enum Command {
     Cluster(cluster::Arguments),
     /// Draw the charts of a result
     Chart(chart::Arguments),
-    /// List the delivery profiles and what each promises
+    /// List the delivery profiles and the patterns of consumers, and what each promises
     Profiles(profiles::Arguments),
+    /// Recommend a delivery setting for a requirement
+    Recommend(recommend::Arguments),
     /// Print the JSON Schema of a file format
     Schema(schema::Arguments),
     /// Tell what this machine, or a Kafka, lacks

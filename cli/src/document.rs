@@ -223,6 +223,12 @@ impl Document {
         self
     }
 
+    /// Adds all of another document.
+    pub(crate) fn append(&mut self, other: Self) -> &mut Self {
+        self.blocks.extend(other.blocks);
+        self
+    }
+
     /// The document as text.
     pub(crate) fn render(&self, form: Form) -> String {
         let mut out = String::new();

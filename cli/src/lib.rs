@@ -12,6 +12,7 @@
 //! | [`print`] | one module per contract: from the outcome to a document |
 //! | [`document`] | headings, sentences and tables, for a terminal or as Markdown |
 //! | [`progress`] | what is told while work goes on, on stderr |
+//! | [`recommendation`] | from a requirement to a setting |
 //! | [`narration`] | what a bench tells, from its events |
 //! | [`parent`] | a child of a bench does not outlive it |
 //! | [`interrupt`] | Ctrl-C: first a clean end, then the end; a limit on file sizes is an error |
@@ -39,6 +40,7 @@ mod parent;
 mod print;
 mod problem;
 mod progress;
+mod recommendation;
 
 use std::process::ExitCode;
 

@@ -9,13 +9,15 @@ use std::{fs, process::Stdio};
 use common::{ackmark, finish, run};
 
 /// Every command that has a help.
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 19] = [
     &[],
     &["bench"],
     &["load"],
     &["seal"],
     &["verify"],
     &["log"],
+    &["process"],
+    &["recommend"],
     &["cluster"],
     &["cluster", "prepare"],
     &["cluster", "up"],
@@ -76,7 +78,7 @@ fn the_promise_follows_from_the_properties_in_effect() {
     let found = finish(ackmark(folder.path()).args(arguments).env("ACKMARK_X_LINGER_MS", "9")).exits(0);
     let found: serde_json::Value = found.json();
     let property = |name: &str| {
-        let all = found[0]["properties"].as_array().unwrap();
+        let all = found["profiles"][0]["properties"].as_array().unwrap();
         all.iter().find(|property| property["name"] == name).unwrap().clone()
     };
     assert_eq!(property("acks")["value"], "1");
@@ -85,8 +87,8 @@ fn the_promise_follows_from_the_properties_in_effect() {
     assert_eq!(property("linger.ms")["origin"], "environment");
     assert_eq!(property("retries")["origin"], "profile");
     assert_eq!(property("batch.size")["origin"], "default");
-    assert_eq!(found[0]["promise"]["basis"]["acks"], "leader");
-    let lost = found[0]["promise"]["clauses"].as_array().unwrap().iter().find(|clause| clause["class"] == "lost");
+    assert_eq!(found["profiles"][0]["promise"]["basis"]["acks"], "leader");
+    let lost = found["profiles"][0]["promise"]["clauses"].as_array().unwrap().iter().find(|clause| clause["class"] == "lost");
     assert_eq!(lost.unwrap()["ruling"], "may");
 }
 

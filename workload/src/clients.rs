@@ -1,8 +1,11 @@
 //! librdkafka clients as the patterns use them: what the user set, and what each role needs.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use ackmark_schema::{
@@ -13,12 +16,15 @@ use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
     message::DeliveryResult,
-    producer::{ProducerContext, ThreadedProducer},
+    producer::{Producer as _, ProducerContext, ThreadedProducer},
 };
 
 use crate::error::{Doing as _, WorkloadError};
+
+/// How often it is looked whether all is acknowledged.
+const DRAIN_LOOK: Duration = Duration::from_micros(200);
 
 /// A consumer that counts revocations.
 pub(crate) type Consumer = BaseConsumer<Membership>;
@@ -157,6 +163,23 @@ impl ConsumerContext for Membership {
             eprintln!("pause: {error}");
         }
     }
+}
+
+/// Waits until brokers have answered for all that was handed over. `flush` of the rdkafka crate (0.39) does the same in
+/// steps of a tenth of a second: `BaseProducer::poll` does not return before its time is up.
+///
+/// # Errors
+/// Not in time.
+pub(crate) fn drain(producer: &Producer, timeout: Duration) -> Result<(), WorkloadError> {
+    let begun = Instant::now();
+    while producer.in_flight_count() > 0 {
+        if begun.elapsed() >= timeout {
+            let source = KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut);
+            return Err(WorkloadError::Kafka { doing: "wait for outputs to be acknowledged", source });
+        }
+        std::thread::sleep(DRAIN_LOOK);
+    }
+    Ok(())
 }
 
 /// What was not delivered.

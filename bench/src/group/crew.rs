@@ -197,7 +197,7 @@ impl<'a> Crew<'a> {
                 }
                 continue;
             }
-            let committed = self.committed(Stability::AsTheyAre)?;
+            let committed = self.committed()?;
             let progress = self.progress(&committed);
             (self.tell)(progress);
             let state = (progress.committed, self.report.crashes.len());
@@ -302,7 +302,10 @@ impl<'a> Crew<'a> {
         alive.kill().await;
         // A commit is acknowledged before its marker has reached the group's offsets; what was not committed has none.
         let is_settling = self.plan.pattern == Pattern::ExactlyOnce && at.point == Point::AfterCommit;
-        let committed = self.committed(if is_settling { Stability::Stable } else { Stability::AsTheyAre })?;
+        let stability = if is_settling { Stability::Stable } else { Stability::AsTheyAre };
+        // Of its own partitions alone: others may be held by a member that is dead.
+        let own: Vec<i32> = in_hand.iter().map(|held| held.partition).collect();
+        let committed = self.committed_of(&own, stability)?;
         let is_effected = self.plan.pattern.is_effected_at(at.point);
         let (mut to_be_skipped, mut to_be_repeated) = (0, 0);
         let mut offsets = Vec::new();
@@ -322,7 +325,7 @@ impl<'a> Crew<'a> {
     async fn wait_for_background_commit(&mut self, in_hand: &[InHand]) -> Result<(), GroupError> {
         let begun = Instant::now();
         loop {
-            let committed = self.committed(Stability::AsTheyAre)?;
+            let committed = self.committed()?;
             let is_there = |held: &InHand| committed.get(&held.partition).copied().flatten() >= Some(held.next);
             if in_hand.iter().all(is_there) || begun.elapsed() >= BACKGROUND_COMMIT {
                 return Ok(());
@@ -346,10 +349,14 @@ impl<'a> Crew<'a> {
         if self.report.error.is_none() { self.start(member, incarnation + 1).await } else { Ok(()) }
     }
 
-    fn committed(&mut self, stability: Stability) -> Result<Committed, GroupError> {
-        let ids: Vec<i32> = self.report.partitions.iter().map(|part| part.partition).collect();
+    fn committed(&mut self) -> Result<Committed, GroupError> {
+        let all: Vec<i32> = self.report.partitions.iter().map(|part| part.partition).collect();
+        self.committed_of(&all, Stability::AsTheyAre)
+    }
+
+    fn committed_of(&mut self, partitions: &[i32], stability: Stability) -> Result<Committed, GroupError> {
         let patience = Patience::new(&self.stop, ASK);
-        Ok(self.groups.committed(&self.plan.group, &self.plan.input, &ids, stability, &patience)?)
+        Ok(self.groups.committed(&self.plan.group, &self.plan.input, partitions, stability, &patience)?)
     }
 
     fn progress(&self, committed: &Committed) -> Answered {

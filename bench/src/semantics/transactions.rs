@@ -36,7 +36,7 @@ pub(super) fn counted(report: &VerifyReport, class: Class) -> Result<u64, String
 pub(super) async fn several_topics(stage: &Stage<'_>) -> Result<Shown, String> {
     let (orders, payments) = (stage.topic("orders").await?, stage.topic("payments").await?);
     let flags = ["-t", &orders, "-t", &payments, "--profile", "transactional", "--abort-share", "0.25"];
-    let counts = ["--messages", MESSAGES, "--size", "100B", "--producers", "3", "--transaction-messages", "50"];
+    let counts = ["--messages", MESSAGES, "--size", "100B", "--producers", "3", "--transaction-messages", "200"];
     let load = stage.load("transactions", &[&flags[..], &counts, &["--warm-up", "0s"]].concat()).await?;
     let verdict = stage.verify("transactions").await?;
     let figures = load.transactions.as_ref().ok_or("the load had no transactions")?;

@@ -12,6 +12,7 @@ pub(crate) mod log_flags;
 pub(crate) mod member;
 pub(crate) mod process;
 pub(crate) mod profiles;
+pub(crate) mod recommend;
 pub(crate) mod schema;
 pub(crate) mod seal;
 pub(crate) mod semantics;
@@ -39,6 +40,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Problem> {
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Chart(arguments) => chart::run(&arguments),
         Command::Profiles(arguments) => profiles::run(&arguments),
+        Command::Recommend(arguments) => recommend::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

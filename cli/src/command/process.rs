@@ -413,6 +413,7 @@ impl Arguments {
 /// What the user can mend by another command line is bad input, the rest is not.
 fn problem(error: &GroupError) -> Problem {
     match error {
+        GroupError::Input(cause) if cause.is_unknown_topic() => Problem::refused(cause),
         GroupError::Input(cause) => connection::problem(cause),
         GroupError::Empty(_) | GroupError::InUse { .. } | GroupError::HasOffsets { .. } | GroupError::Config(_) => {
             Problem::refused(error)

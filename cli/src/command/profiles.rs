@@ -4,8 +4,9 @@ use std::path::Path;
 
 use ackmark_client::ClientProperties;
 use ackmark_schema::{
+    process::{Deviation, Pattern, Point},
     profile::{self, Profile},
-    promise::{Basis, Promise, TopicFacts},
+    promise::{Basis, Promise, Ruling, TopicFacts},
     properties::{Origin, Property},
     text,
 };
@@ -16,7 +17,7 @@ use crate::{arguments::Output, connection, exit::Exit, files, print, problem::Pr
 /// The topic that a promise is shown for: what a careful operator sets.
 const TOPIC: TopicFacts = TopicFacts { replication_factor: 3, min_insync_replicas: 2, unclean_leader_election: false };
 
-/// List the delivery profiles and what each promises.
+/// List the delivery profiles and the patterns of consumers, and what each promises.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A profile is a TOML file of client properties; `ackmark schema profile` tells its form. The promise follows \
@@ -25,9 +26,10 @@ from the properties in effect and from the topic, here replication factor 3 and 
 Examples:
   ackmark profiles
   ackmark profiles idempotent --effective
+  ackmark profiles exactly-once
   ackmark profiles all-acks --effective -X acks=1")]
 pub(crate) struct Arguments {
-    /// A built-in profile, or a TOML file of your own (default: all built-in ones)
+    /// A built-in profile, a TOML file of your own, or a pattern (default: all built-in ones)
     name: Option<String>,
     /// Show every property in effect, as read back from librdkafka, with its origin
     #[arg(long)]
@@ -50,11 +52,60 @@ pub(crate) struct Entry {
     pub(crate) properties: Option<Vec<Property>>,
 }
 
+/// A pattern of a consumer or pipeline, with what it promises.
+#[derive(Debug, Serialize)]
+pub(crate) struct PatternEntry {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it does.
+    pub(crate) description: &'static str,
+    /// When to choose it.
+    pub(crate) use_when: &'static str,
+    /// What it needs beside reading.
+    pub(crate) needs: &'static str,
+    /// What it sets.
+    pub(crate) properties: Vec<(&'static str, &'static str)>,
+    /// What it promises: deviation, ruling, reason.
+    pub(crate) promise: Vec<(Deviation, Ruling, &'static str)>,
+    /// Points at which `ackmark process --crash` kills it.
+    pub(crate) points: Vec<Point>,
+    /// Its source, in this project.
+    pub(crate) source: &'static str,
+}
+
+impl PatternEntry {
+    fn of(pattern: Pattern) -> Self {
+        let about = pattern.about();
+        Self {
+            name: pattern.name(),
+            description: about.description,
+            use_when: about.use_when,
+            needs: about.needs,
+            properties: about.properties.to_vec(),
+            promise: about.terms.iter().map(|term| (term.deviation, term.ruling, term.reason)).collect(),
+            points: about.points.to_vec(),
+            source: about.source,
+        }
+    }
+}
+
+/// All of both.
+#[derive(Debug, Serialize)]
+struct Listing<'a> {
+    profiles: &'a [Entry],
+    patterns: &'a [PatternEntry],
+}
+
 /// Prints one profile, or all.
 ///
 /// # Errors
 /// An unknown name, a file that is no profile, properties that do not go together.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
+    if let Some(pattern) = Pattern::ALL.into_iter().find(|pattern| arguments.name.as_deref() == Some(pattern.name())) {
+        let patterns = [PatternEntry::of(pattern)];
+        arguments.output.print(&patterns, || print::profiles::patterns(&patterns, true))?;
+        return Ok(Exit::Success);
+    }
     let overrides = arguments.properties.resolve()?;
     let profiles = match &arguments.name {
         Some(name) => vec![find(name)?],
@@ -65,7 +116,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         .map(|profile| entry(profile, &overrides, arguments.effective))
         .collect::<Result<Vec<_>, _>>()?;
     let in_detail = arguments.name.is_some() || arguments.effective;
-    arguments.output.print(&entries, || print::profiles::document(&entries, in_detail))?;
+    let patterns: Vec<PatternEntry> =
+        if arguments.name.is_none() { Pattern::ALL.map(PatternEntry::of).into() } else { Vec::new() };
+    let listing = Listing { profiles: &entries, patterns: &patterns };
+    arguments.output.print(&listing, || {
+        let mut document = print::profiles::document(&entries, in_detail);
+        document.append(print::profiles::patterns(&patterns, false));
+        document
+    })?;
     Ok(Exit::Success)
 }
 

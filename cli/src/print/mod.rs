@@ -9,6 +9,7 @@ pub(crate) mod log;
 pub(crate) mod plan;
 pub(crate) mod process;
 pub(crate) mod profiles;
+pub(crate) mod recommendation;
 pub(crate) mod result;
 pub(crate) mod seal;
 pub(crate) mod semantics;

@@ -7,7 +7,7 @@ use ackmark_schema::{
 };
 
 use crate::{
-    command::profiles::Entry,
+    command::profiles::{Entry, PatternEntry},
     document::{Document, Table, Text, Tone},
 };
 
@@ -37,6 +37,46 @@ pub(crate) fn document(entries: &[Entry], in_detail: bool) -> Document {
         );
     }
     document
+}
+
+/// Patterns of consumers and pipelines, in short or in detail.
+pub(crate) fn patterns(entries: &[PatternEntry], in_detail: bool) -> Document {
+    let mut document = Document::default();
+    if entries.is_empty() {
+        return document;
+    }
+    if in_detail {
+        for entry in entries {
+            pattern(&mut document, entry);
+        }
+        return document;
+    }
+    let mut table = Table::of_words(["consumer or pipeline", "sets", "must not", "use when"]);
+    for entry in entries {
+        let must_not = entry.promise.iter().filter(|(_, ruling, _)| *ruling == Ruling::MustNot);
+        let must_not: Vec<&str> = must_not.map(|(deviation, ..)| deviation.label()).collect();
+        table.row([entry.name.to_owned(), pairs(&entry.properties), must_not.join(", "), entry.use_when.to_owned()]);
+    }
+    document.table(table).sentence(Text::new("`ackmark process` runs one, kills it and judges it.", Tone::Faint));
+    document
+}
+
+fn pattern(document: &mut Document, entry: &PatternEntry) {
+    document.heading(entry.name).sentence(entry.description).sentence(format!("Use when: {}", entry.use_when));
+    document.sentence(format!("Sets: {}", pairs(&entry.properties))).sentence(format!("Needs: {}", entry.needs));
+    let mut table = Table::of_words(["ruling", "deviation", "why"]);
+    for (deviation, ruling, why) in &entry.promise {
+        let (label, tone) =
+            if *ruling == Ruling::MustNot { ("must not", Tone::Bad) } else { ("may", Tone::Doubtful) };
+        table.row([Text::new(label, tone), deviation.label().into(), (*why).into()]);
+    }
+    let points: Vec<&str> = entry.points.iter().map(|point| point.name()).collect();
+    document.table(table).sentence(format!("Can be killed at: {}", points.join(", ")));
+    document.sentence(format!("Source: {}", entry.source));
+}
+
+fn pairs(properties: &[(&str, &str)]) -> String {
+    properties.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
 
 fn detail(document: &mut Document, entry: &Entry) {

@@ -87,7 +87,11 @@ struct Input {
 impl Input {
     /// A topic with some thousand messages and the sentinels of its seal.
     fn load(kafka: &Kafka) -> Self {
-        let (topic, folder) = (kafka.topic(), tempfile::tempdir().unwrap());
+        Self::load_to(kafka, kafka.topic())
+    }
+
+    fn load_to(kafka: &Kafka, topic: String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let messages = MESSAGES.to_string();
         let fixed = ["load", "-t", &topic, "--profile", "idempotent", "--size", "100B", "--out", "load"];
         // At a rate messages go to the partitions in turn; as fast as possible a small load may go to one alone.
@@ -209,7 +213,7 @@ fn pipelines(kafka: &Kafka) {
 
 /// Members that come back as new ones: the others take over their partitions, and give them back.
 fn rebalances(kafka: &Kafka, members: u32) {
-    let input = Input::load(kafka);
+    let input = Input::load_to(kafka, kafka.wide_topic(6));
     let all = input.records(kafka);
     let output = format!("{}-once", input.topic);
     let members = members.to_string();

@@ -1,6 +1,6 @@
 //! Consume, process, produce, with an ordinary commit: at least once.
 //!
-//! The outputs of a batch are flushed, so that brokers have acknowledged each, before its offsets are committed. What was
+//! Brokers have acknowledged all outputs of a batch before its offsets are committed. What was
 //! produced and not committed when the process dies is read and produced again: the idempotent producer does not help,
 //! for the next process has another producer id.
 
@@ -17,7 +17,7 @@ use super::exactly_once::send;
 use crate::{
     app::App,
     batch::{OnRevocation, next_batch},
-    clients::{Consumer, Settings},
+    clients::{Consumer, Settings, drain},
     effect,
     error::{Doing as _, WorkloadError},
 };
@@ -40,7 +40,7 @@ pub(crate) fn run(settings: &Settings, consumer: &Consumer, app: &mut App) -> Re
             let record = BaseRecord::to(topic).partition(message.partition()).payload(&output);
             send(&producer, record.key(message.key().unwrap_or_default()))?;
         }
-        producer.flush(TIMEOUT).doing("flush outputs")?;
+        drain(&producer, TIMEOUT)?;
         producer.context().all_delivered()?;
         app.reached(Point::AfterProduce, &batch);
         app.commits();

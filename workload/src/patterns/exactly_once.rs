@@ -21,7 +21,7 @@ use rdkafka::{
 use crate::{
     app::App,
     batch::{Batch, OnRevocation, next_batch},
-    clients::{Consumer, Producer, Settings},
+    clients::{Consumer, Producer, Settings, drain},
     effect,
     error::{Doing as _, WorkloadError},
 };
@@ -72,15 +72,17 @@ fn transact(
         let record = BaseRecord::to(topic).partition(message.partition()).payload(&output);
         send(producer, record.key(message.key().unwrap_or_default()))?;
     }
-    // The commit flushes; to stop here is to have the outputs in the log.
-    app.reached_once(Point::AfterProduce, batch, || producer.flush(TIMEOUT)).doing("flush outputs")?;
+    // To stop here is to have the outputs in the log.
+    app.reached_once(Point::AfterProduce, batch, || drain(producer, TIMEOUT))?;
     app.commits();
     let offsets = batch.next_offsets().doing("tell what to commit")?;
     // There is always one in a group.
     if let Some(group) = consumer.group_metadata() {
         producer.send_offsets_to_transaction(&offsets, &group, TIMEOUT).doing("send offsets to the transaction")?;
     }
-    app.reached_once(Point::AfterSendOffsets, batch, || producer.flush(TIMEOUT)).doing("flush outputs")?;
+    // A commit waits for the outputs anyway, in larger steps.
+    drain(producer, TIMEOUT)?;
+    app.reached(Point::AfterSendOffsets, batch);
     producer.commit_transaction(TIMEOUT).doing("commit the transaction")
 }
 

@@ -14,7 +14,7 @@ use rdkafka::producer::{BaseRecord, Producer as _};
 use super::exactly_once::send;
 use crate::{
     app::App,
-    clients::{Deliveries, Producer, client},
+    clients::{Deliveries, Producer, client, drain},
     error::{Doing as _, WorkloadError},
 };
 
@@ -34,7 +34,7 @@ pub(crate) fn run(spec: &MemberSpec, work: &ProduceWork, app: &mut App) -> Resul
         let value = value(spec, number, work.size.0 as usize);
         send(&producer, BaseRecord::to(topic).payload(&value).key(&[]))?;
     }
-    producer.flush(TIMEOUT).doing("flush")?;
+    drain(&producer, TIMEOUT)?;
     app.reached_alone(Point::AfterProduce);
     producer.commit_transaction(TIMEOUT).doing("commit the transaction")?;
     app.reached_alone(Point::AfterCommit);

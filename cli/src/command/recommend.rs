@@ -1,0 +1,131 @@
+//! `ackmark recommend`: a setting for a requirement, with its properties and what it cost where it was measured.
+
+use std::path::{Path, PathBuf};
+
+use ackmark_schema::{
+    result::{RESULT_FILE, RunResult},
+    semantics::SemanticsResult,
+    text,
+    units::Span,
+};
+use serde::Serialize;
+
+use crate::{
+    arguments::Output,
+    console,
+    exit::Exit,
+    files, print,
+    problem::Problem,
+    recommendation::{self, Recommendation, Requirement, Role},
+};
+
+/// Recommend a delivery setting for a requirement.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+What is not said is asked on a terminal; elsewhere the careful answer counts: nothing may be lost or doubled.
+
+Examples:
+  ackmark recommend
+  ackmark recommend produce --may-duplicate yes --may-lose no --latency 20ms
+  ackmark recommend transform --result results/2026-11-29-vm-semantics")]
+pub(crate) struct Arguments {
+    /// What the program does with Kafka
+    #[arg(value_name = "ROLE")]
+    role: Option<Role>,
+    /// Whether a message may be lost
+    #[arg(long, value_name = "ANSWER")]
+    may_lose: Option<Answer>,
+    /// Whether a message may be there, or have its effect, twice
+    #[arg(long, value_name = "ANSWER")]
+    may_duplicate: Option<Answer>,
+    /// Whether messages of several topics or partitions must appear together
+    #[arg(long, value_name = "ANSWER")]
+    several_topics: Option<Answer>,
+    /// The longest time until a reader may see a message
+    #[arg(long, value_name = "TIME")]
+    latency: Option<Span>,
+    /// A result of `ackmark bench`, for what the setting costs
+    #[arg(long, value_name = "RESULT")]
+    result: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Answer {
+    /// It is so
+    Yes,
+    /// It is not
+    No,
+}
+
+/// The recommendation with what it rests on.
+#[derive(Debug, Serialize)]
+pub(crate) struct Outcome {
+    /// The requirement.
+    pub(crate) requirement: Requirement,
+    /// The answer.
+    pub(crate) recommendation: Recommendation,
+    /// What it cost.
+    pub(crate) cost: Option<Cost>,
+}
+
+/// What a setting cost where it was measured.
+#[derive(Debug, Serialize)]
+pub(crate) struct Cost {
+    /// The result.
+    pub(crate) result: String,
+    /// Messages per second of the setting, median; absent where the result has none.
+    pub(crate) rate: Option<f64>,
+    /// The weakest setting of its kind in the result, and its rate.
+    pub(crate) weakest: Option<(String, f64)>,
+}
+
+/// Asks what is not said, and answers.
+///
+/// # Errors
+/// A result that cannot be read.
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
+    let role = match arguments.role {
+        Some(role) => role,
+        None if console::confirm("Does it write messages for those that it reads?") == Some(true) => Role::Transform,
+        None if console::confirm("Does it read messages?") == Some(true) => Role::Consume,
+        None => Role::Produce,
+    };
+    let answer = |said: Option<Answer>, question: &str| match said {
+        Some(answer) => answer == Answer::Yes,
+        // Nobody there: the careful answer.
+        None => console::confirm(question).unwrap_or(false),
+    };
+    let requirement = Requirement {
+        role,
+        may_lose: answer(arguments.may_lose, "May a message be lost?"),
+        may_duplicate: answer(arguments.may_duplicate, "May a message be there, or have its effect, twice?"),
+        together: answer(arguments.several_topics, "Must messages of several topics or partitions appear together?"),
+        latency: arguments.latency.map(|span| span.0),
+    };
+    let recommendation = recommendation::recommend(&requirement);
+    let cost = arguments.result.as_deref().map(|path| cost(path, &recommendation.setting)).transpose()?;
+    let outcome = Outcome { requirement, recommendation, cost };
+    arguments.output.print(&outcome, || print::recommendation::document(&outcome))?;
+    Ok(Exit::Success)
+}
+
+/// What a result says of a setting: one of `bench semantics`, or of profiles.
+fn cost(path: &Path, setting: &str) -> Result<Cost, Problem> {
+    let file = if path.is_dir() { path.join(RESULT_FILE) } else { path.to_owned() };
+    let name = file.display().to_string();
+    let content = files::read("result", &file)
+        .map_err(|problem| problem.hint("name a folder under results/, or the result.json in it"))?;
+    let rates: Vec<(String, f64)> = if let Ok(result) = text::from_json::<SemanticsResult>(&name, &content) {
+        let kind = result.settings.iter().find(|known| known.name == setting).map(|known| known.kind);
+        let of_kind = result.settings.into_iter().filter(|known| Some(known.kind) == kind);
+        of_kind.filter_map(|known| known.rate.median().map(|rate| (known.name, rate))).collect()
+    } else {
+        let result: RunResult = text::from_json(&name, &content)?;
+        let rates = result.summaries.into_iter().filter_map(|summary| Some((summary.profile, summary.delivered_per_s?.median)));
+        rates.collect()
+    };
+    let rate = rates.iter().find(|(known, _)| known == setting).map(|(_, rate)| *rate);
+    Ok(Cost { result: name, rate, weakest: rates.into_iter().next().filter(|(first, _)| first != setting) })
+}
