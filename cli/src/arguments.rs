@@ -3,7 +3,9 @@
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, parser::ValueSource};
 
 use crate::{
-    command::{bench, chart, cluster, completions, doctor, load, log, process, profiles, recommend, schema, seal, verify},
+    command::{
+        bench, chart, cluster, completions, doctor, load, log, process, profiles, recommend, schema, seal, verify,
+    },
     connection::Servers,
     console, document,
     exit::{self, Exit},

@@ -61,7 +61,9 @@ pub(crate) fn to_process(
     given: bool,
 ) -> Result<(), Problem> {
     let told = |servers: &str| {
-        format!("ackmark did not start the Kafka at {servers}. It will write {what}, NOT THROTTLED. Nothing is deleted.")
+        format!(
+            "ackmark did not start the Kafka at {servers}. It will write {what}, NOT THROTTLED. Nothing is deleted."
+        )
     };
     to_write(told, connection, home, given)
 }

@@ -86,15 +86,27 @@ pub(crate) fn recommend(requirement: &Requirement) -> Recommendation {
 fn producer(requirement: &Requirement) -> Recommendation {
     let Requirement { may_lose, may_duplicate, together, latency, .. } = *requirement;
     let (name, why) = match (together, may_lose, may_duplicate) {
-        (true, ..) => ("transactional", "only transactions make messages of several partitions and topics appear together or not at all"),
-        (false, true, false) => ("at-most-once", "what may be lost need not be sent twice: nothing is retried, so nothing is doubled"),
-        (false, true, true) => ("leader-ack", "one copy acknowledges, retries fill most gaps; what that leader has alone is lost with it"),
-        (false, false, true) => ("all-acks", "an acknowledged message survives a lost broker; a retry may double or reorder it"),
-        (false, false, false) => ("idempotent", "brokers recognise what a client retries, so none is doubled or reordered within its life"),
+        (true, ..) => (
+            "transactional",
+            "only transactions make messages of several partitions and topics appear together or not at all",
+        ),
+        (false, true, false) => {
+            ("at-most-once", "what may be lost need not be sent twice: nothing is retried, so nothing is doubled")
+        }
+        (false, true, true) => {
+            ("leader-ack", "one copy acknowledges, retries fill most gaps; what that leader has alone is lost with it")
+        }
+        (false, false, true) => {
+            ("all-acks", "an acknowledged message survives a lost broker; a retry may double or reorder it")
+        }
+        (false, false, false) => {
+            ("idempotent", "brokers recognise what a client retries, so none is doubled or reordered within its life")
+        }
     };
     let profile = built_in(name);
     let mut properties = of_profile(&profile);
-    let mut also = vec!["the topic: replication.factor=3, min.insync.replicas=2, unclean.leader.election.enable=false".to_owned()];
+    let mut also =
+        vec!["the topic: replication.factor=3, min.insync.replicas=2, unclean.leader.election.enable=false".to_owned()];
     if may_lose {
         also.clear();
     }
@@ -105,7 +117,9 @@ fn producer(requirement: &Requirement) -> Recommendation {
         properties.push(property(Client::Producer, "transactional.id", "<one per producer, the same after a restart>"));
         properties.push(property(Client::Consumer, "isolation.level", "read_committed"));
         let duration = latency.map_or_else(|| "100ms".to_owned(), |latency| format!("{:?}", latency / 2));
-        also.push(format!("commit at least every {duration}: a message is shown when its transaction is committed, with all before it"));
+        also.push(format!(
+            "commit at least every {duration}: a message is shown when its transaction is committed, with all before it"
+        ));
     } else if let Some(latency) = latency {
         // Half of the bound is left for the way and the queue.
         let linger = (latency / 2).as_millis().min(50).to_string();
@@ -117,9 +131,18 @@ fn producer(requirement: &Requirement) -> Recommendation {
 
 fn consumer(requirement: &Requirement) -> Recommendation {
     let (pattern, why) = match (requirement.may_lose, requirement.may_duplicate) {
-        (true, _) => (Pattern::AutoCommit, "offsets are committed in the background; a crash skips what was in hand, and may repeat a little"),
-        (false, true) => (Pattern::CommitAfter, "offsets are committed once their messages are processed; a crash repeats what was not committed"),
-        (false, false) => (Pattern::Deduplicate, "only the store of the effects can tell that a message had its effect: its id is written in the same transaction"),
+        (true, _) => (
+            Pattern::AutoCommit,
+            "offsets are committed in the background; a crash skips what was in hand, and may repeat a little",
+        ),
+        (false, true) => (
+            Pattern::CommitAfter,
+            "offsets are committed once their messages are processed; a crash repeats what was not committed",
+        ),
+        (false, false) => (
+            Pattern::Deduplicate,
+            "only the store of the effects can tell that a message had its effect: its id is written in the same transaction",
+        ),
     };
     let mut also = Vec::new();
     if pattern == Pattern::Deduplicate {
@@ -127,7 +150,9 @@ fn consumer(requirement: &Requirement) -> Recommendation {
         also.push("where effects have no transactions, make them idempotent: an upsert by the message's id".to_owned());
     }
     if requirement.together {
-        also.push("isolation.level=read_committed, to see the messages of a transaction together or not at all".to_owned());
+        also.push(
+            "isolation.level=read_committed, to see the messages of a transaction together or not at all".to_owned(),
+        );
     }
     of_pattern(pattern, why, also)
 }

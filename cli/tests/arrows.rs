@@ -19,7 +19,13 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("workload", &["schema", "stats", "ledger"]),
     ("bench", &["schema", "stats", "client", "wire", "cluster"]),
     ("charts", &["schema", "stats"]),
-    ("cli", &["schema", "stats", "ledger", "client", "wire", "cluster", "loadgen", "verifier", "workload", "bench", "charts"]),
+    (
+        "cli",
+        &[
+            "schema", "stats", "ledger", "client", "wire", "cluster", "loadgen", "verifier", "workload", "bench",
+            "charts",
+        ],
+    ),
     ("peers", &["schema", "stats", "client", "cluster", "bench"]),
 ];
 

@@ -88,7 +88,8 @@ fn the_promise_follows_from_the_properties_in_effect() {
     assert_eq!(property("retries")["origin"], "profile");
     assert_eq!(property("batch.size")["origin"], "default");
     assert_eq!(found["profiles"][0]["promise"]["basis"]["acks"], "leader");
-    let lost = found["profiles"][0]["promise"]["clauses"].as_array().unwrap().iter().find(|clause| clause["class"] == "lost");
+    let lost =
+        found["profiles"][0]["promise"]["clauses"].as_array().unwrap().iter().find(|clause| clause["class"] == "lost");
     assert_eq!(lost.unwrap()["ruling"], "may");
 }
 

@@ -64,16 +64,15 @@ pub fn read_to_end(
         }
         for fetched in batch.iter() {
             match fetched {
-                // What comes behind the end that was told first is later than this reading.
                 Fetched::Record(record) if !ends.contains_key(&record.partition()) => each(record),
-                Fetched::Record(_) => {}
                 Fetched::End { partition, offset, .. } => {
                     ends.entry(partition).or_insert(offset);
                 }
                 Fetched::Error { code, reason, .. } if !passes(code) => {
                     return Err(ClientError::operation(what(), code, reason));
                 }
-                Fetched::Error { .. } => {}
+                // What comes behind the end that was told first is later than this reading; errors pass.
+                Fetched::Record(_) | Fetched::Error { .. } => {}
             }
         }
         if bounds.stop.load(Ordering::Relaxed) {
@@ -81,7 +80,11 @@ pub fn read_to_end(
         }
         if heard.elapsed() >= bounds.silence {
             let found = format!("{} of {} partitions were read to their end", ends.len(), partitions.len());
-            return Err(ClientError::NotInTime { what: format!("no more came of {topic}"), waited: heard.elapsed(), found });
+            return Err(ClientError::NotInTime {
+                what: format!("no more came of {topic}"),
+                waited: heard.elapsed(),
+                found,
+            });
         }
     }
     Ok(ends)

@@ -7,8 +7,9 @@ use schemars::{Schema, schema_for};
 
 use crate::{
     load_spec::LoadSpec, log::LogLine, manifest::Manifest, peers::PeersResult, profile::Profile,
-    report::load::LoadReport, report::process::ProcessReport, report::process::ProcessVerdict, report::seal::SealReport, report::timeline::Timeline, report::verify::VerifyReport,
-    result::RunResult, scenario::Scenario, semantics::SemanticsResult,
+    report::load::LoadReport, report::process::ProcessReport, report::process::ProcessVerdict,
+    report::seal::SealReport, report::timeline::Timeline, report::verify::VerifyReport, result::RunResult,
+    scenario::Scenario, semantics::SemanticsResult,
 };
 
 /// Every contract with its JSON Schema, by name.

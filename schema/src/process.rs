@@ -165,8 +165,7 @@ const LEFT_OVER: Term = may(Deviation::Uncommitted, "an effect comes before its 
 
 impl Pattern {
     /// All of them, consumers first.
-    pub const ALL: [Self; 5] =
-        [Self::AutoCommit, Self::CommitAfter, Self::Deduplicate, Self::Copy, Self::ExactlyOnce];
+    pub const ALL: [Self; 5] = [Self::AutoCommit, Self::CommitAfter, Self::Deduplicate, Self::Copy, Self::ExactlyOnce];
 
     /// Its name, as it is typed.
     pub const fn name(self) -> &'static str {

@@ -76,7 +76,8 @@ impl<'c> Groups<'c> {
         stability: Stability,
         patience: &Patience<'_>,
     ) -> Result<Committed, WireError> {
-        let topics = OffsetFetchRequestTopic::default().with_name(topic_name(topic)).with_partition_indexes(partitions.to_vec());
+        let topics =
+            OffsetFetchRequestTopic::default().with_name(topic_name(topic)).with_partition_indexes(partitions.to_vec());
         let request = OffsetFetchRequest::default()
             .with_group_id(group_id(group))
             .with_topics(Some(vec![topics]))
@@ -85,7 +86,8 @@ impl<'c> Groups<'c> {
             // Version 7 is the first that can ask for stable offsets, and the last for one group.
             let version = connection.version::<OffsetFetchRequest>(7, 7)?;
             let answer = connection.call(&request, version, patience)?;
-            let refused = |connection: &Connection, code| connection.refused(api_name(ApiKey::OffsetFetch as i16), code);
+            let refused =
+                |connection: &Connection, code| connection.refused(api_name(ApiKey::OffsetFetch as i16), code);
             if let Some(code) = ResponseError::try_from_code(answer.error_code) {
                 return Err(refused(connection, code));
             }

@@ -14,7 +14,11 @@ use nix::sys::{
 };
 use rdkafka::message::Message as _;
 
-use crate::{batch::Batch, error::WorkloadError, parent::Parent};
+use crate::{
+    batch::Batch,
+    error::WorkloadError,
+    parent::{Parent, tell},
+};
 
 /// Longest time told apart, microseconds.
 const LONGEST_US: u64 = 600_000_000;
@@ -67,7 +71,7 @@ impl App {
         }
         let here = StopAt { point, cycle: self.cycle };
         if self.stop_at == Some(here) {
-            self.parent.tell(&MemberSays::Reached { at: here, in_hand: batch.in_hand() });
+            tell(&MemberSays::Reached { at: here, in_hand: batch.in_hand() });
             self.parent.wait();
         }
     }
@@ -147,7 +151,7 @@ impl App {
     pub(crate) fn reached_alone(&mut self, point: Point) {
         let here = StopAt { point, cycle: 1 };
         if self.stop_at == Some(here) {
-            self.parent.tell(&MemberSays::Reached { at: here, in_hand: Vec::new() });
+            tell(&MemberSays::Reached { at: here, in_hand: Vec::new() });
             self.parent.wait();
         }
     }
@@ -159,7 +163,7 @@ impl App {
         self.life.cycle = ackmark_stats::latency_summary(&self.cycles, self.cycles.len());
         self.life.commit = ackmark_stats::latency_summary(&self.commits, self.commits.len());
         self.life.cpu = cpu();
-        self.parent.tell(&MemberSays::Ended(Box::new(self.life)));
+        tell(&MemberSays::Ended(Box::new(self.life)));
     }
 }
 

@@ -51,8 +51,7 @@ pub(crate) fn next_batch<'c>(
     let mut batch = Batch { messages: Vec::new(), begun: Instant::now() };
     let revocations = consumer.context().revocations();
     loop {
-        let left =
-            if batch.messages.is_empty() { FIRST_WAIT } else { wait.saturating_sub(batch.begun.elapsed()) };
+        let left = if batch.messages.is_empty() { FIRST_WAIT } else { wait.saturating_sub(batch.begun.elapsed()) };
         let polled = consumer.poll(left);
         if on_revocation == OnRevocation::LetGo && consumer.context().revocations() != revocations {
             batch.messages.clear();
@@ -116,12 +115,8 @@ impl<'c> Batch<'c> {
         let mut by_partition: BTreeMap<i32, InHand> = BTreeMap::new();
         for message in &self.messages {
             let (partition, offset) = (message.partition(), message.offset());
-            let held = by_partition.entry(partition).or_insert(InHand {
-                partition,
-                first: offset,
-                next: offset,
-                records: 0,
-            });
+            let held =
+                by_partition.entry(partition).or_insert(InHand { partition, first: offset, next: offset, records: 0 });
             held.next = offset + 1;
             held.records += 1;
         }

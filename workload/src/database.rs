@@ -27,7 +27,9 @@ const ROWS: usize = 1_000;
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// It cannot be opened.
-    #[error("cannot open the database: {0}; give sqlite://FILE?mode=rwc, or postgres://USER:PASSWORD@HOST:PORT/NAME of a server that is up")]
+    #[error(
+        "cannot open the database: {0}; give sqlite://FILE?mode=rwc, or postgres://USER:PASSWORD@HOST:PORT/NAME of a server that is up"
+    )]
     Open(String),
     /// It did not answer in time.
     #[error("the database did not answer within {} s: is it up, and reachable from here?", PATIENCE.as_secs())]
@@ -36,7 +38,9 @@ pub enum StoreError {
     #[error("the database is locked by another process for longer than {} s: end that one, or give another file", PATIENCE.as_secs())]
     Locked,
     /// Its tables are of another version.
-    #[error("the tables of the database have version {found}, this ackmark writes {STORE_VERSION}: give another database, or drop ackmark_schema, ackmark_processed and ackmark_effects there")]
+    #[error(
+        "the tables of the database have version {found}, this ackmark writes {STORE_VERSION}: give another database, or drop ackmark_schema, ackmark_processed and ackmark_effects there"
+    )]
     Version {
         /// The version that is there.
         found: i64,
@@ -81,10 +85,14 @@ impl Store {
     /// It is away, locked, no database of a known kind, or has tables of another version.
     pub fn open(url: &str) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StoreError::Runtime)?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StoreError::Runtime)?;
         let connection = runtime.block_on(async {
             let connecting = AnyConnection::connect(url);
-            tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| StoreError::Away)?.map_err(|error| open(&error))
+            tokio::time::timeout(PATIENCE, connecting)
+                .await
+                .map_err(|_| StoreError::Away)?
+                .map_err(|error| open(&error))
         })?;
         let mut store = Self { runtime, connection };
         if url.starts_with("sqlite:") {
@@ -99,7 +107,8 @@ impl Store {
     /// Makes the tables, or sees that those that are there are known. In one transaction, for several members may start
     /// at once.
     fn prepare(&mut self) -> Result<(), StoreError> {
-        let version = format!("INSERT INTO ackmark_schema (one, version) VALUES (1, {STORE_VERSION}) ON CONFLICT DO NOTHING");
+        let version =
+            format!("INSERT INTO ackmark_schema (one, version) VALUES (1, {STORE_VERSION}) ON CONFLICT DO NOTHING");
         let effects = format!(
             "CREATE TABLE IF NOT EXISTS {EFFECTS_TABLE} (stream BIGINT NOT NULL, sequence BIGINT NOT NULL, part BIGINT NOT NULL, place BIGINT NOT NULL)"
         );

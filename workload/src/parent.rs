@@ -52,14 +52,6 @@ impl Parent {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Tells it something.
-    pub(crate) fn tell(&self, says: &MemberSays) {
-        if let Ok(line) = serde_json::to_string(says) {
-            // A parent that is gone is heard of by its silence.
-            let _ = writeln!(io::stdout().lock(), "{line}");
-        }
-    }
-
     /// Whether it has said to go on since it was last asked.
     pub(crate) fn said_go(&self) -> bool {
         self.go.try_recv().is_ok()
@@ -68,5 +60,13 @@ impl Parent {
     /// Waits until it says to go on, or is gone.
     pub(crate) fn wait(&self) {
         let _ = self.go.recv();
+    }
+}
+
+/// Tells the parent something.
+pub(crate) fn tell(says: &MemberSays) {
+    if let Ok(line) = serde_json::to_string(says) {
+        // A parent that is gone is heard of by its silence.
+        let _ = writeln!(io::stdout().lock(), "{line}");
     }
 }

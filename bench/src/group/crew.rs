@@ -207,7 +207,9 @@ impl<'a> Crew<'a> {
             let is_waiting = self.to_come.values().any(|points| !points.is_empty()) || self.is_one_to_stop();
             if progress.committed >= progress.of {
                 if is_waiting {
-                    self.fail("the input ended before all crashes had come: load more, or give smaller batches (--batch)");
+                    self.fail(
+                        "the input ended before all crashes had come: load more, or give smaller batches (--batch)",
+                    );
                 } else {
                     self.report.ending = Ending::Completed;
                 }
@@ -312,10 +314,22 @@ impl<'a> Crew<'a> {
         for held in &in_hand {
             let offset = committed.get(&held.partition).copied().flatten();
             let done = records_below(held, offset);
-            if is_effected { to_be_repeated += held.records - done } else { to_be_skipped += done }
+            if is_effected {
+                to_be_repeated += held.records - done;
+            } else {
+                to_be_skipped += done;
+            }
             offsets.push((held.partition, offset));
         }
-        self.report.crashes.push(Crash { member, incarnation, at, in_hand, committed: offsets, to_be_skipped, to_be_repeated });
+        self.report.crashes.push(Crash {
+            member,
+            incarnation,
+            at,
+            in_hand,
+            committed: offsets,
+            to_be_skipped,
+            to_be_repeated,
+        });
         self.save()?;
         self.start(member, incarnation + 1).await
     }
@@ -453,7 +467,8 @@ mod tests {
     #[test]
     fn of_messages_in_hand_those_below_the_offset_are_told() {
         let held = InHand { partition: 0, first: 10, next: 20, records: 8 };
-        let below = [(None, 0), (Some(5), 0), (Some(10), 0), (Some(14), 4), (Some(19), 8), (Some(20), 8), (Some(99), 8)];
+        let below =
+            [(None, 0), (Some(5), 0), (Some(10), 0), (Some(14), 4), (Some(19), 8), (Some(20), 8), (Some(99), 8)];
         for (offset, records) in below {
             assert_eq!(records_below(&held, offset), records, "{offset:?}");
         }

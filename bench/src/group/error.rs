@@ -24,7 +24,9 @@ pub enum GroupError {
         members: usize,
     },
     /// It has begun before.
-    #[error("group {group} has committed offsets of {topic}: what it processed before cannot be told; give another with --group")]
+    #[error(
+        "group {group} has committed offsets of {topic}: what it processed before cannot be told; give another with --group"
+    )]
     HasOffsets {
         /// The group.
         group: String,

@@ -33,6 +33,7 @@ pub(crate) fn survey(
     if found.is_empty() {
         return Err(GroupError::Empty(topic.to_owned()));
     }
-    let empty = |(partition, end): (&i32, &i64)| InputPartition { partition: *partition, first: *end, end: *end, records: 0 };
+    let empty =
+        |(partition, end): (&i32, &i64)| InputPartition { partition: *partition, first: *end, end: *end, records: 0 };
     Ok(ends.iter().map(|ended| found.get(ended.0).copied().unwrap_or_else(|| empty(ended))).collect())
 }

@@ -16,8 +16,7 @@ use super::{
 };
 use crate::group::Heard;
 
-pub(super) const RIVAL: &str =
-    "a second producer with the same transactional.id fences the first, whose commit fails and whose records stay invisible";
+pub(super) const RIVAL: &str = "a second producer with the same transactional.id fences the first, whose commit fails and whose records stay invisible";
 pub(super) const SUCCESSOR: &str =
     "the open transaction of a producer that died is ended at once by a next one with its transactional.id";
 pub(super) const TIMEOUT: &str =
@@ -35,17 +34,17 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Waits until a member waits at its point.
 pub(super) async fn wait_reached(heard: &mut UnboundedReceiver<Heard>, member: u32) -> Result<(), String> {
-    let says = wait_for(heard, |heard| heard.member == member && matches!(heard.says, Some(MemberSays::Reached { .. } | MemberSays::Ended(_)))).await?;
+    let says = wait_for(heard, |heard| {
+        heard.member == member && matches!(heard.says, Some(MemberSays::Reached { .. } | MemberSays::Ended(_)))
+    })
+    .await?;
     match says {
         MemberSays::Reached { .. } => Ok(()),
         MemberSays::Ended(life) => Err(life.error.unwrap_or_else(|| "a producer ended before it was to".into())),
     }
 }
 
-async fn wait_for(
-    heard: &mut UnboundedReceiver<Heard>,
-    is_it: impl Fn(&Heard) -> bool,
-) -> Result<MemberSays, String> {
+async fn wait_for(heard: &mut UnboundedReceiver<Heard>, is_it: impl Fn(&Heard) -> bool) -> Result<MemberSays, String> {
     let listening = async {
         while let Some(heard) = heard.recv().await {
             if is_it(&heard) {
@@ -95,7 +94,9 @@ pub(super) async fn rival(stage: &Stage<'_>) -> Result<Shown, String> {
     let mut first = stage.produce(producer(0, Some(Point::AfterProduce)), &send).await?;
     wait_reached(&mut heard, 0).await?;
     let second = stage.produce(producer(1, None), &send).await?;
-    let ended = |incarnation: u32| move |heard: &Heard| heard.incarnation == incarnation && matches!(heard.says, Some(MemberSays::Ended(_)));
+    let ended = |incarnation: u32| {
+        move |heard: &Heard| heard.incarnation == incarnation && matches!(heard.says, Some(MemberSays::Ended(_)))
+    };
     let MemberSays::Ended(rival) = wait_for(&mut heard, ended(1)).await? else { return Err("no end was told".into()) };
     second.gone().await;
     // The first wakes up and commits.

@@ -8,12 +8,14 @@ use ackmark_schema::{
 
 use super::{Killed, Shown, stage::Stage};
 
-pub(super) const AUTO_COMMIT: &str = "offsets committed before processing: what was in hand at a crash is skipped, exactly that many";
-pub(super) const COMMIT_AFTER: &str =
-    "offsets committed after processing: what was processed and not committed at a crash is repeated, exactly that many; none is skipped";
+pub(super) const AUTO_COMMIT: &str =
+    "offsets committed before processing: what was in hand at a crash is skipped, exactly that many";
+pub(super) const COMMIT_AFTER: &str = "offsets committed after processing: what was processed and not committed at a crash is repeated, exactly that many; none is skipped";
 pub(super) const PIPELINES: &str = "consume, process, produce, killed at each point: an ordinary commit repeats outputs, offsets in the transaction do not";
-pub(super) const REBALANCES: &str = "exactly once through the rebalances of two and three members of which some are killed";
-pub(super) const DEDUPLICATION: &str = "copies in, one effect each, through crashes: ids and effects in one transaction of a database";
+pub(super) const REBALANCES: &str =
+    "exactly once through the rebalances of two and three members of which some are killed";
+pub(super) const DEDUPLICATION: &str =
+    "copies in, one effect each, through crashes: ids and effects in one transaction of a database";
 
 const MESSAGES: &str = "12000";
 /// Of a cycle.
@@ -75,11 +77,20 @@ pub(super) async fn auto_commit(stage: &Stage<'_>) -> Result<Shown, String> {
     let topic = input(stage, "auto-commit").await?;
     let crash = points(&[Point::AfterPoll, Point::AfterProcess]);
     let outcome = process(stage, Pattern::AutoCommit, &topic, "auto-commit", &["--crash", &crash]).await?;
-    let control = process(stage, Pattern::CommitAfter, &topic, "auto-commit-control", &["--crash", "after-poll"]).await?;
+    let control =
+        process(stage, Pattern::CommitAfter, &topic, "auto-commit-control", &["--crash", "after-poll"]).await?;
     let mut shown = Shown::default();
-    shown.check("skipped: in hand and committed at the crash before processing", IN_HAND, found(&outcome.1, Deviation::Skipped));
+    shown.check(
+        "skipped: in hand and committed at the crash before processing",
+        IN_HAND,
+        found(&outcome.1, Deviation::Skipped),
+    );
     shown.check("repeated", 0, found(&outcome.1, Deviation::Repeated));
-    shown.control("skipped after the same crash where offsets are committed afterwards", 0, found(&control.1, Deviation::Skipped));
+    shown.control(
+        "skipped after the same crash where offsets are committed afterwards",
+        0,
+        found(&control.1, Deviation::Skipped),
+    );
     shown.incidences.push(killed(Pattern::AutoCommit, &outcome));
     Ok(shown)
 }
@@ -88,11 +99,16 @@ pub(super) async fn commit_after(stage: &Stage<'_>) -> Result<Shown, String> {
     let topic = input(stage, "commit-after").await?;
     let crash = points(Pattern::CommitAfter.about().points);
     let outcome = process(stage, Pattern::CommitAfter, &topic, "commit-after", &["--crash", &crash]).await?;
-    let control = process(stage, Pattern::AutoCommit, &topic, "commit-after-control", &["--crash", "after-process"]).await?;
+    let control =
+        process(stage, Pattern::AutoCommit, &topic, "commit-after-control", &["--crash", "after-process"]).await?;
     let mut shown = Shown::default();
     shown.check("repeated: processed and not committed at the crash", IN_HAND, found(&outcome.1, Deviation::Repeated));
     shown.check("skipped", 0, found(&outcome.1, Deviation::Skipped));
-    shown.control("repeated after the same crash where offsets were committed before", 0, found(&control.1, Deviation::Repeated));
+    shown.control(
+        "repeated after the same crash where offsets were committed before",
+        0,
+        found(&control.1, Deviation::Repeated),
+    );
     shown.incidences.push(killed(Pattern::CommitAfter, &outcome));
     Ok(shown)
 }
@@ -103,7 +119,8 @@ pub(super) async fn pipelines(stage: &Stage<'_>) -> Result<Shown, String> {
     let crash = points(Pattern::Copy.about().points);
     let copy = process(stage, Pattern::Copy, &topic, "copy", &["--to", &copied, "--crash", &crash]).await?;
     let crash = points(Pattern::ExactlyOnce.about().points);
-    let exactly = process(stage, Pattern::ExactlyOnce, &topic, "exactly-once", &["--to", &once, "--crash", &crash]).await?;
+    let exactly =
+        process(stage, Pattern::ExactlyOnce, &topic, "exactly-once", &["--to", &once, "--crash", &crash]).await?;
     let mut shown = Shown::default();
     for deviation in [Deviation::Skipped, Deviation::Repeated, Deviation::Uncommitted] {
         shown.check(format!("exactly-once: {}", deviation.label()), 0, found(&exactly.1, deviation));
@@ -123,7 +140,8 @@ pub(super) async fn rebalances(stage: &Stage<'_>) -> Result<Shown, String> {
         let (output, name) = (stage.topic_name(&format!("once-by-{members}")), format!("rebalances-{members}"));
         let crash = points(&[Point::AfterProduce, Point::AfterSendOffsets]);
         let flags = ["--to", &output, "--members", members, "--rejoin", "dynamic", "--batch", "100"];
-        let done = process(stage, Pattern::ExactlyOnce, &topic, &name, &[&flags[..], &["--crash", &crash]].concat()).await?;
+        let done =
+            process(stage, Pattern::ExactlyOnce, &topic, &name, &[&flags[..], &["--crash", &crash]].concat()).await?;
         for deviation in [Deviation::Skipped, Deviation::Repeated, Deviation::Uncommitted] {
             shown.check(format!("{members} members: {}", deviation.label()), 0, found(&done.1, deviation));
         }

@@ -221,11 +221,7 @@ impl Show<'_> {
     }
 }
 
-async fn timed(
-    name: &str,
-    shows: &str,
-    work: impl Future<Output = Result<Shown, String>>,
-) -> (Demonstration, Shown) {
+async fn timed(name: &str, shows: &str, work: impl Future<Output = Result<Shown, String>>) -> (Demonstration, Shown) {
     let begun = Instant::now();
     let (shown, error) = match work.await {
         Ok(shown) => (shown, None),

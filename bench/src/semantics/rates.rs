@@ -43,8 +43,8 @@ fn all() -> Vec<Rated> {
         let duration = profile.transactions.is_some().then_some(DURATION);
         Rated::Producer { profile: profile.name, duration }
     });
-    let transactions = ["10ms", "1s"]
-        .map(|duration| Rated::Producer { profile: "transactional".into(), duration: Some(duration) });
+    let transactions =
+        ["10ms", "1s"].map(|duration| Rated::Producer { profile: "transactional".into(), duration: Some(duration) });
     let patterns = Pattern::ALL.map(|pattern| Rated::Group { pattern, batch: BATCH });
     let batches = [100, 10_000].map(|batch| Rated::Group { pattern: Pattern::ExactlyOnce, batch });
     profiles.chain(transactions).chain(patterns).chain(batches).collect()
@@ -102,19 +102,14 @@ async fn produce(
     Ok(Reached { rate: report.measured.delivered_per_s, median_us: commit })
 }
 
-async fn process(
-    stage: &Stage<'_>,
-    name: &str,
-    input: &str,
-    pattern: Pattern,
-    batch: u64,
-) -> Result<Reached, String> {
+async fn process(stage: &Stage<'_>, name: &str, input: &str, pattern: Pattern, batch: u64) -> Result<Reached, String> {
     let (batch, output) = (batch.to_string(), stage.topic_name(name));
     let to: Vec<&str> = if pattern.has_output() { vec!["--to", &output] } else { vec![] };
     let flags = [pattern.name(), "-t", input, "--batch", &batch];
     let (report, _) = stage.process(name, &[&flags[..], &to].concat()).await?;
     let life = report.lives.first().filter(|life| life.error.is_none() && life.busy_s > 0.0);
-    let life = life.ok_or_else(|| format!("{pattern}: no member came to its end: {}", report.error.unwrap_or_default()))?;
+    let life =
+        life.ok_or_else(|| format!("{pattern}: no member came to its end: {}", report.error.unwrap_or_default()))?;
     Ok(Reached { rate: life.messages as f64 / life.busy_s, median_us: median(&life.cycle) })
 }
 

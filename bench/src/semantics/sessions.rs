@@ -1,12 +1,12 @@
 //! Producers that are killed and go on: what is sent again is there twice where it was there already.
 
-use ackmark_schema::{anomaly::Class, profile, semantics::{CauseShare, Incidence}};
-
-use super::{
-    Killed, Shown,
-    stage::Stage,
-    transactions::counted,
+use ackmark_schema::{
+    anomaly::Class,
+    profile,
+    semantics::{CauseShare, Incidence},
 };
+
+use super::{Killed, Shown, stage::Stage, transactions::counted};
 
 pub(super) const SESSIONS: &str = "each profile's producer is killed and goes on, sending again what was undecided: with \
     idempotence none is doubled within a life, and across lives exactly what was undecided and in the log";
@@ -17,7 +17,8 @@ const MORE: &str = "20000";
 pub(super) async fn killed(stage: &Stage<'_>) -> Result<Shown, String> {
     let mut shown = Shown::default();
     for profile in profile::built_in() {
-        let killed = one(stage, &profile.name, &mut shown).await.map_err(|error| format!("{}: {error}", profile.name))?;
+        let killed =
+            one(stage, &profile.name, &mut shown).await.map_err(|error| format!("{}: {error}", profile.name))?;
         shown.incidences.push(killed);
     }
     Ok(shown)
@@ -39,7 +40,11 @@ async fn one(stage: &Stage<'_>, profile: &str, shown: &mut Shown) -> Result<Kill
         // Undecided, and in the log: what the next life cannot know of and sends again.
         let absent = counted(&before, Class::AbsentWhenClosed)?;
         shown.check("idempotent: doubled within a life", 0, retried);
-        shown.check("idempotent: doubled across lives, as the ledger and the log had it before", before.ledger.indeterminate - absent, resent);
+        shown.check(
+            "idempotent: doubled across lives, as the ledger and the log had it before",
+            before.ledger.indeterminate - absent,
+            resent,
+        );
         shown.check("idempotent: acknowledged and lost", 0, lost.unwrap_or(u64::MAX));
     }
     if profile == "transactional" {

@@ -178,8 +178,9 @@ impl<'a> Stage<'a> {
 
     /// A command's arguments behind those that say where Kafka is.
     fn arguments(&self, arguments: &[&str]) -> Vec<String> {
-        let reach = ["-b", self.target.bootstrap_servers(), &format!("--{PROPERTIES_FROM_STDIN}"), "--progress", "json"]
-            .map(str::to_owned);
+        let reach =
+            ["-b", self.target.bootstrap_servers(), &format!("--{PROPERTIES_FROM_STDIN}"), "--progress", "json"]
+                .map(str::to_owned);
         arguments.iter().map(|argument| (*argument).to_owned()).chain(reach).collect()
     }
 
@@ -248,11 +249,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Runs a group of consumers.
-    pub(super) async fn process(
-        &self,
-        name: &str,
-        flags: &[&str],
-    ) -> Result<(ProcessReport, ProcessVerdict), String> {
+    pub(super) async fn process(&self, name: &str, flags: &[&str]) -> Result<(ProcessReport, ProcessVerdict), String> {
         let out = self.path(name);
         let path = out.display().to_string();
         let arguments = [flags, &["--yes", "--out", &path]].concat();
@@ -336,7 +333,8 @@ impl<'a> Stage<'a> {
         const NAME: &str = "transaction.abort.timed.out.transaction.cleanup.interval.ms";
         const DEFAULT: Duration = Duration::from_secs(10);
         let Some(broker) = self.target.facts.brokers.first().map(|broker| broker.id) else { return DEFAULT };
-        let asked = self.ask(move |admin| admin.configs(&ackmark_client::admin::ConfigResource::Broker(broker), ASK)).await;
+        let asked =
+            self.ask(move |admin| admin.configs(&ackmark_client::admin::ConfigResource::Broker(broker), ASK)).await;
         let value = asked.ok().and_then(|configs| configs.into_iter().find(|config| config.name == NAME)?.value);
         value.and_then(|value| value.parse().ok()).map_or(DEFAULT, Duration::from_millis)
     }

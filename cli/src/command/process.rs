@@ -87,9 +87,10 @@ pub(crate) struct Arguments {
     /// In which cycle of its life a member is killed
     #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     crash_cycle: u64,
-    /// Where effects and ids go, for deduplicate: sqlite://FILE?mode=rwc or postgres://USER:PASSWORD@HOST/NAME
-    /// [default: an SQLite file in the folder]
-    #[arg(long, value_name = "URL", env = "ACKMARK_DATABASE", hide_env_values = true)]
+    /// Where effects and ids go, for deduplicate.
+    #[arg(long, value_name = "URL", env = "ACKMARK_DATABASE", hide_env_values = true, help = "\
+Where effects and ids go, for deduplicate: sqlite://FILE?mode=rwc or postgres://USER:PASSWORD@HOST/NAME
+[default: an SQLite file in the folder]")]
     database: Option<String>,
     /// Offsets of each partition whose ids are kept, for deduplicate; a copy that comes later is not recognised
     #[arg(long, value_name = "COUNT", default_value = "10M")]
@@ -185,7 +186,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
             .hint("a folder holds one run: name another with --out"));
     }
     let database = arguments.database(pattern, &out);
-    if arguments.database.is_some() && let Some(database) = &database {
+    if arguments.database.is_some()
+        && let Some(database) = &database
+    {
         // Found here rather than by each member.
         Store::open(&database.url).map_err(|error| Problem::refused(&error))?;
     }
@@ -244,11 +247,8 @@ pub(crate) fn judge_by(
     stop: &AtomicBool,
 ) -> Result<Outcome, Problem> {
     let own = own_database(folder);
-    let options = ProcessOptions {
-        properties: &properties.connection_only(),
-        database: Some(database.unwrap_or(&own)),
-        stop,
-    };
+    let options =
+        ProcessOptions { properties: &properties.connection_only(), database: Some(database.unwrap_or(&own)), stop };
     let verdict = judge(folder, &report, &options).map_err(|error| unjudged(&error, folder))?;
     folder::write(folder, PROCESS_VERDICT_FILE, &verdict)?;
     Ok(Outcome { process: report, verdict })
@@ -296,9 +296,12 @@ fn process(
         .enable_all()
         .build()
         .map_err(|error| Problem::runtime(format!("cannot start what watches over members: {error}")))?;
-    let crew = Crew::new(plan, &launch, properties, &config, Arc::clone(stop), tell).map_err(|error| problem(&error))?;
+    let crew =
+        Crew::new(plan, &launch, properties, &config, Arc::clone(stop), tell).map_err(|error| problem(&error))?;
     let report = runtime.block_on(crew.run()).map_err(|error| problem(&error))?;
-    if report.ending == Ending::Failed && let Some(error) = &report.error {
+    if report.ending == Ending::Failed
+        && let Some(error) = &report.error
+    {
         console::complain(&Problem::runtime(error));
     }
     Ok(report)
@@ -383,8 +386,9 @@ impl Arguments {
         let fixed = pattern.about().properties.iter().map(|(name, _)| *name).chain(OWN);
         for name in fixed {
             if properties.get(name).is_some() {
-                return Err(Problem::usage(format!("{name} is what {pattern} is about, or ackmark's to set"))
-                    .hint(format!("leave it out, or run another pattern; `ackmark profiles {pattern}` tells what it sets")));
+                return Err(Problem::usage(format!("{name} is what {pattern} is about, or ackmark's to set")).hint(
+                    format!("leave it out, or run another pattern; `ackmark profiles {pattern}` tells what it sets"),
+                ));
             }
         }
         if self.rejoin == Rejoin::Dynamic {

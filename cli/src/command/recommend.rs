@@ -123,7 +123,8 @@ fn cost(path: &Path, setting: &str) -> Result<Cost, Problem> {
         of_kind.filter_map(|known| known.rate.median().map(|rate| (known.name, rate))).collect()
     } else {
         let result: RunResult = text::from_json(&name, &content)?;
-        let rates = result.summaries.into_iter().filter_map(|summary| Some((summary.profile, summary.delivered_per_s?.median)));
+        let rates =
+            result.summaries.into_iter().filter_map(|summary| Some((summary.profile, summary.delivered_per_s?.median)));
         rates.collect()
     };
     let rate = rates.iter().find(|(known, _)| known == setting).map(|(_, rate)| *rate);

@@ -29,8 +29,10 @@ pub(crate) const DEMONSTRATIONS: [&str; 11] = semantics::DEMONSTRATIONS;
 pub(super) fn run(arguments: &Arguments, source: &Source, stop: Arc<AtomicBool>) -> Result<Exit, Problem> {
     match source {
         Source::Simulated(_) => {
-            return Err(Problem::usage("a simulated cluster has no groups, no fencing and no markers: it can show nothing of this")
-                .hint("leave --simulated out"));
+            return Err(Problem::usage(
+                "a simulated cluster has no groups, no fencing and no markers: it can show nothing of this",
+            )
+            .hint("leave --simulated out"));
         }
         Source::External { servers, ours: false, .. } => {
             let what = format!(

@@ -86,8 +86,10 @@ fn examples(findings: &[ProcessFinding]) -> Table {
 }
 
 fn crashes(crashes: &[Crash]) -> Table {
-    let mut table =
-        Table::new(1, ["killed", "member", "life", "in hand", "of these without effect, gone", "of these to be repeated"]);
+    let mut table = Table::new(
+        1,
+        ["killed", "member", "life", "in hand", "of these without effect, gone", "of these to be repeated"],
+    );
     for crash in crashes {
         let in_hand: u64 = crash.in_hand.iter().map(|held| held.records).sum();
         table.row([
@@ -105,7 +107,16 @@ fn crashes(crashes: &[Crash]) -> Table {
 fn lives(lives: &[Life]) -> Table {
     let mut table = Table::new(
         1,
-        ["lives that were not killed", "cycles", "messages/s", "cycle p50", "commit p50", "aborted", "revoked", "CPU s"],
+        [
+            "lives that were not killed",
+            "cycles",
+            "messages/s",
+            "cycle p50",
+            "commit p50",
+            "aborted",
+            "revoked",
+            "CPU s",
+        ],
     );
     for life in lives {
         let rate = if life.busy_s > 0.0 { figures::rate(life.messages as f64 / life.busy_s) } else { "n/a".into() };
@@ -113,7 +124,9 @@ fn lives(lives: &[Life]) -> Table {
             let entry = summary.at(50.0);
             match entry.and_then(|entry| entry.value_us) {
                 Some(us) => figures::micros(us),
-                None => entry.and_then(|entry| summary.why_absent(entry)).map_or("n/a".into(), |why| format!("n/a ({why})")),
+                None => {
+                    entry.and_then(|entry| summary.why_absent(entry)).map_or("n/a".into(), |why| format!("n/a ({why})"))
+                }
             }
         };
         let error = life.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();

@@ -66,8 +66,7 @@ fn pattern(document: &mut Document, entry: &PatternEntry) {
     document.sentence(format!("Sets: {}", pairs(&entry.properties))).sentence(format!("Needs: {}", entry.needs));
     let mut table = Table::of_words(["ruling", "deviation", "why"]);
     for (deviation, ruling, why) in &entry.promise {
-        let (label, tone) =
-            if *ruling == Ruling::MustNot { ("must not", Tone::Bad) } else { ("may", Tone::Doubtful) };
+        let (label, tone) = if *ruling == Ruling::MustNot { ("must not", Tone::Bad) } else { ("may", Tone::Doubtful) };
         table.row([Text::new(label, tone), deviation.label().into(), (*why).into()]);
     }
     let points: Vec<&str> = entry.points.iter().map(|point| point.name()).collect();

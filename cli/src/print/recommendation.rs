@@ -24,7 +24,8 @@ pub(crate) fn document(outcome: &Outcome) -> Document {
     document.table(table).items(found.also.iter().map(String::as_str));
     match &outcome.cost {
         Some(Cost { result, rate: Some(rate), weakest }) => {
-            let of = weakest.as_ref().map(|(name, first)| format!(", {:.2} times {name}", rate / first)).unwrap_or_default();
+            let of =
+                weakest.as_ref().map(|(name, first)| format!(", {:.2} times {name}", rate / first)).unwrap_or_default();
             document.sentence(format!("Measured: {}{of} ({result}).", figures::rate(*rate)));
         }
         Some(Cost { result, rate: None, .. }) => {
@@ -37,6 +38,9 @@ pub(crate) fn document(outcome: &Outcome) -> Document {
             ));
         }
     }
-    document.sentence(Text::new(format!("`ackmark profiles {}` tells what it promises and why.", found.setting), Tone::Faint));
+    document.sentence(Text::new(
+        format!("`ackmark profiles {}` tells what it promises and why.", found.setting),
+        Tone::Faint,
+    ));
     document
 }

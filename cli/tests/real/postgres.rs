@@ -52,7 +52,9 @@ impl Postgres {
             .spawn()
             .unwrap();
         let started = Self { server, port, _folder: folder };
-        let is_ready = || program("pg_isready").args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status().unwrap().success();
+        let is_ready = || {
+            program("pg_isready").args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status().unwrap().success()
+        };
         common::wait_until("PostgreSQL answers", PATIENCE, is_ready);
         started
     }

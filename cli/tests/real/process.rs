@@ -162,7 +162,8 @@ fn auto_commit(kafka: &Kafka) {
     assert_eq!(outcome.verdict.verdict, Verdict::Held, "{}", outcome.verdict.reason);
     let times = processed(&input.path("auto"));
     assert_eq!((times.len() as u64, repeats(&times)), (all - 2 * BATCH, 0));
-    for held in outcome.process.crashes.iter().filter(|crash| crash.to_be_skipped > 0).flat_map(|crash| &crash.in_hand) {
+    for held in outcome.process.crashes.iter().filter(|crash| crash.to_be_skipped > 0).flat_map(|crash| &crash.in_hand)
+    {
         assert!((held.first..held.next).all(|offset| !times.contains_key(&(held.partition, offset))), "{held:?}");
     }
     // The control: the same crashes, offsets committed after processing.
@@ -180,7 +181,8 @@ fn commit_after(kafka: &Kafka) {
     assert_eq!(outcome.counts(), [0, 2 * BATCH, 0, 0]);
     let times = processed(&input.path("after"));
     assert_eq!((times.len() as u64, repeats(&times)), (all, 2 * BATCH));
-    let repeated = outcome.process.crashes.iter().filter(|crash| crash.to_be_repeated > 0).flat_map(|crash| &crash.in_hand);
+    let repeated =
+        outcome.process.crashes.iter().filter(|crash| crash.to_be_repeated > 0).flat_map(|crash| &crash.in_hand);
     for held in repeated {
         assert!((held.first..held.next).all(|offset| times[&(held.partition, offset)] == 2), "{held:?}");
     }

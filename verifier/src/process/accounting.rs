@@ -213,8 +213,12 @@ mod tests {
             committed in proptest::option::of(10..30i64),
         ) {
             let mut accounting = Accounting::new(&partition(30), false);
-            (10..30).for_each(|offset| accounting.record(0, offset, (0, offset)));
-            effects.iter().for_each(|offset| accounting.effect(0, *offset));
+            for offset in 10..30 {
+                accounting.record(0, offset, (0, offset));
+            }
+            for offset in &effects {
+                accounting.effect(0, *offset);
+            }
             let account = accounting.count(&BTreeMap::from([(0, committed)]));
             let next = committed.unwrap_or(10);
             let times = |offset: i64| effects.iter().filter(|effect| **effect == offset).count() as u64;

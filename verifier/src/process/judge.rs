@@ -44,7 +44,11 @@ pub struct ProcessOptions<'a> {
 ///
 /// # Errors
 /// Input, effects or offsets cannot be read.
-pub fn judge(folder: &Path, report: &ProcessReport, options: &ProcessOptions<'_>) -> Result<ProcessVerdict, ProcessError> {
+pub fn judge(
+    folder: &Path,
+    report: &ProcessReport,
+    options: &ProcessOptions<'_>,
+) -> Result<ProcessVerdict, ProcessError> {
     let effect = report.pattern.about().effect;
     let mut accounting = Accounting::new(&report.partitions, effect == Effect::Database);
     effects::input(&mut accounting, options.properties, &report.input, options.stop)?;
@@ -118,11 +122,8 @@ fn predicted(report: &ProcessReport, deviation: Deviation) -> Option<u64> {
 
 fn conclude(report: &ProcessReport, findings: &[ProcessFinding], unfinished: u64) -> (Verdict, String) {
     let named = |finding: &ProcessFinding| format!("{} {}", finding.found, finding.deviation.label());
-    let broken: Vec<String> = findings
-        .iter()
-        .filter(|finding| finding.ruling == Ruling::MustNot && finding.found > 0)
-        .map(named)
-        .collect();
+    let broken: Vec<String> =
+        findings.iter().filter(|finding| finding.ruling == Ruling::MustNot && finding.found > 0).map(named).collect();
     if !broken.is_empty() {
         return (Verdict::Broken, format!("{} must not: {}", report.pattern, broken.join(", ")));
     }
