@@ -37,6 +37,7 @@ Without -b it starts a local three-broker Kafka and stops it at the end.
 
 Examples:
   ackmark bench quick
+  ackmark bench transactions
   ackmark bench delivery --dry-run
   ackmark bench own.toml -b localhost:9092 -X compression.type=lz4")]
 pub(crate) struct Arguments {
