@@ -20,7 +20,7 @@ const ROW: f64 = 46.0;
 const BAR: f64 = 22.0;
 const NAME_MAX: f64 = 270.0;
 const FIGURES_MAX: f64 = 330.0;
-const HEAD: f64 = 52.0;
+const HEAD: f64 = 40.0;
 const FOOT: f64 = 46.0;
 const NAMES: [&str; 3] = ["sending", "flush", "commit"];
 

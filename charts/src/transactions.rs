@@ -10,6 +10,8 @@ use ackmark_schema::{
     result::{RunResult, Summary, Trial},
 };
 
+use plotters::style::WHITE;
+
 use crate::{
     canvas::{Anchor, Canvas},
     facts,
@@ -135,8 +137,14 @@ impl<'a> Group<'a> {
     fn note(&self) -> String {
         match self.median {
             Some((time_us, per_s)) => format!("{}, {}/s", numbers::latency(time_us), numbers::short(per_s)),
+            None if self.is_left_out() => "every trial is left out".into(),
             None => "too few transactions for a median".into(),
         }
+    }
+
+    /// Whether none of its trials may be used.
+    fn is_left_out(&self) -> bool {
+        self.points.iter().all(|point| !point.used)
     }
 
     /// `0.87× of all-acks`, or an absolute figure.
@@ -190,6 +198,9 @@ fn title(groups: &[Group]) -> String {
         groups.iter().filter_map(|group| group.median.map(|(time_us, per_s)| (group, time_us, per_s))).collect();
     let fastest = known.iter().max_by(|a, b| a.2.total_cmp(&b.2));
     let quickest = known.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+    if groups.iter().all(Group::is_left_out) {
+        return "No profile with transactions has a trial whose figures may be used".into();
+    }
     let Some(((fast, fast_us, fast_per_s), (quick, quick_us, quick_per_s))) = fastest.zip(quickest) else {
         return "Too few transactions were committed for a median of their times".into();
     };
@@ -242,17 +253,19 @@ fn plot(canvas: &Canvas, groups: &[Group], bands: &[Band], top: f64, height: f64
         canvas.dashed(&[(left, at), (right, at)], band.style.colour, 1.8, band.style.dash);
     }
     for group in groups {
+        if let Some((time_us, per_s)) = group.median {
+            let at = (x.at(time_us), y.at(per_s));
+            canvas.marker(group.style.marker, at, 8.0, INK, false);
+            canvas.marker(group.style.marker, at, 6.4, group.style.colour, false);
+        }
         for point in &group.points {
             let at = (x.at(point.time_us), y.at(point.per_s));
             if let Some((low, high)) = point.range_us {
                 canvas.line((x.at(low), at.1), (x.at(high), at.1), group.style.colour, 1.6);
             }
-            canvas.marker(Marker::Circle, at, 3.4, group.style.colour, !point.used);
-        }
-        if let Some((time_us, per_s)) = group.median {
-            let at = (x.at(time_us), y.at(per_s));
-            canvas.marker(group.style.marker, at, 8.0, INK, false);
-            canvas.marker(group.style.marker, at, 6.4, group.style.colour, false);
+            // Ringed, so that it is seen on the mark of the median.
+            canvas.marker(Marker::Circle, at, 4.2, INK, false);
+            canvas.marker(Marker::Circle, at, 3.2, if point.used { group.style.colour } else { WHITE }, false);
         }
     }
     let label = |per_s: f64, name: &str, note: String, style: Style| Label {
