@@ -37,8 +37,9 @@ pub fn text(plan: &Plan) -> String {
     ));
     line(String::new());
     for variant in &scenario.variants {
-        let profile = plan.profiles.iter().find(|profile| profile.name == variant.name);
-        profile.into_iter().for_each(|profile| line(format!("{}: {}", profile.name, profile.description)));
+        if let Some(profile) = plan.profiles.iter().find(|profile| profile.name == variant.name) {
+            line(format!("{}: {}", profile.name, profile.description));
+        }
     }
     if !scenario.variants.is_empty() {
         line(String::new());

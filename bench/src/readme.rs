@@ -393,7 +393,9 @@ mod tests {
         judge(&mut result, Path::new("."));
         let times = |samples_us: &[u64]| {
             let mut histogram = hdrhistogram::Histogram::<u64>::new(3).expect("three digits");
-            samples_us.iter().for_each(|us| histogram.record(*us).expect("in bounds"));
+            for us in samples_us {
+                histogram.record(*us).expect("in bounds");
+            }
             Some(ackmark_stats::latency_summary(&histogram, 0))
         };
         result.summaries[0].transactions = Some(TransactionSummary {

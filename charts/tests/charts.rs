@@ -308,13 +308,13 @@ fn the_fastest_and_the_quickest_transactions_are_both_the_finding() {
     let run = Run { profiles: with_transactions(&["transactional", "transactional-1s"]), ..Run::default() };
     let mut result = run.result();
     for summary in result.summaries.iter_mut().filter(|summary| summary.profile == "transactional-1s") {
-        summary.delivered_per_s.iter_mut().for_each(|estimate| estimate.median = 600_000.0);
+        if let Some(estimate) = &mut summary.delivered_per_s {
+            estimate.median = 600_000.0;
+        }
     }
-    result
-        .comparisons
-        .iter_mut()
-        .filter(|found| found.profile == "transactional-1s")
-        .for_each(|found| found.ratio = 0.98);
+    for found in result.comparisons.iter_mut().filter(|found| found.profile == "transactional-1s") {
+        found.ratio = 0.98;
+    }
     let found = draw("trade", &run, &result);
     assert_eq!(
         title(&found, "transactions"),
@@ -348,7 +348,9 @@ fn too_few_transactions_have_a_range_and_no_median() {
 fn transactions_of_trials_that_are_left_out_have_no_median() {
     let run = Run { profiles: with_transactions(&["transactional"]), rounds: 2, unsteady: 2, ..Run::default() };
     let mut result = run.result();
-    result.summaries.iter_mut().for_each(|summary| summary.transactions = None);
+    for summary in &mut result.summaries {
+        summary.transactions = None;
+    }
     let charts = draw("transactions-left-out", &run, &result);
     assert_eq!(title(&charts, "transactions"), "No profile with transactions has a trial whose figures may be used");
     assert!(svg(&charts, "transactions").contains("every trial is left out"));
@@ -368,7 +370,9 @@ fn without_transactions_there_is_no_chart_of_them() {
     );
     // A result of an earlier version has them in its trials alone.
     let mut result = run.result();
-    result.summaries.iter_mut().for_each(|summary| summary.transactions = None);
+    for summary in &mut result.summaries {
+        summary.transactions = None;
+    }
     let charts = draw("transactions-of-trials", &run, &result);
     assert!(!svg(&charts, "transactions").contains("How a transaction"));
 }
