@@ -74,6 +74,9 @@ mod tests {
         assert_eq!(same, of(&|scenario, _, _| scenario.phases[0].rounds = 12));
         assert_eq!(same, of(&|_, cluster, _| cluster.cluster_id = None));
         assert_ne!(same, of(&|scenario, _, _| scenario.topic.partitions = 7));
+        let variant = serde_json::json!({ "name": "v", "base": "idempotent", "tuning": { "outstanding": "50k" } });
+        let variant: ackmark_schema::variant::Variant = serde_json::from_value(variant).expect("a variant");
+        assert_ne!(same, of(&|scenario, _, _| scenario.variants.push(variant.clone())));
         assert_ne!(same, of(&|_, cluster, _| cluster.kafka_version = Some("3.9.1".into())));
         assert_ne!(same, of(&|_, _, environment| environment.cpus = 64));
     }

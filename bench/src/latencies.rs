@@ -1,12 +1,14 @@
 //! Latency histograms of several trials as one: from their HDR interval logs, never from their percentiles.
 //!
-//! `latency.hlog` holds the series `intended` and `send`, `end-to-end.hlog` the live reader's; both hold the
-//! measured part only, and as many samples as the trial's reports say, or they are not used.
+//! `latency.hlog` holds the series `intended` and `send`, `end-to-end.hlog` the live reader's, `transactions.hlog` the
+//! times of transactions; all hold the measured part only, and as many samples as the trial's reports say, or they are
+//! not used.
 
 use std::{fmt::Debug, fs, path::Path};
 
 use ackmark_schema::{
     latency::LatencySummary,
+    report::load::TransactionFigures,
     result::{CurvePoint, Trial, TrialLoad},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -27,6 +29,12 @@ pub(crate) enum Series {
     Send,
     /// From the intended send time to a live reader.
     EndToEnd,
+    /// From a transaction's begin to its commit's success.
+    BeginToCommitted,
+    /// Draining what is outstanding before a commit.
+    Flush,
+    /// A commit itself.
+    Commit,
 }
 
 impl Series {
@@ -36,6 +44,9 @@ impl Series {
             Self::Intended => "latency from the intended time",
             Self::Send => "latency from the send",
             Self::EndToEnd => "latency to a live reader",
+            Self::BeginToCommitted => "time from begin to committed",
+            Self::Flush => "time of flushes",
+            Self::Commit => "time of commits",
         }
     }
 
@@ -45,16 +56,25 @@ impl Series {
             Self::Intended => ("latency.hlog", "intended"),
             Self::Send => ("latency.hlog", "send"),
             Self::EndToEnd => ("end-to-end.hlog", "end-to-end"),
+            Self::BeginToCommitted => ("transactions.hlog", "begin-to-committed"),
+            Self::Flush => ("transactions.hlog", "flush"),
+            Self::Commit => ("transactions.hlog", "commit"),
         }
     }
 
     /// What the trial's own report says; `None` where it has no such latency.
     fn reported(self, trial: &Trial) -> Option<&LatencySummary> {
         let load = |latency: fn(&TrialLoad) -> Option<&LatencySummary>| trial.load.as_ref().and_then(latency);
+        let of_transactions = |time: fn(&TransactionFigures) -> &LatencySummary| {
+            trial.load.as_ref().and_then(|load| load.transactions.as_ref()).map(time)
+        };
         match self {
             Self::Intended => load(|load| load.latency_intended.as_ref()),
             Self::Send => load(|load| load.latency_send.as_ref()),
             Self::EndToEnd => Some(&trial.verification.as_ref()?.latency_end_to_end.as_ref()?.latency),
+            Self::BeginToCommitted => of_transactions(|figures| &figures.begin_to_committed),
+            Self::Flush => of_transactions(|figures| &figures.flush),
+            Self::Commit => of_transactions(|figures| &figures.commit),
         }
     }
 }
@@ -185,6 +205,26 @@ mod tests {
         write(Series::EndToEnd, &folder.path().join(&trials[0].folder), &[&[7, 8, 9]]);
         let live = merge(Series::EndToEnd, &used[..1], folder.path()).unwrap().unwrap();
         assert_eq!((live.delivered.len(), live.delivered.max()), (3, 9));
+    }
+
+    #[test]
+    fn times_of_transactions_are_merged_over_trials_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut trials = trials(&[0, 0]);
+        for trial in &mut trials {
+            let flush = LatencySummary { count: 3, sent: 3, ..LatencySummary::default() };
+            trial.load.as_mut().unwrap().transactions = Some(TransactionFigures { flush, ..Default::default() });
+            write(Series::Flush, &folder.path().join(&trial.folder), &[&[100, 200, 300]]);
+        }
+        let used: Vec<&Trial> = trials.iter().collect();
+        let merged = merge(Series::Flush, &used, folder.path()).unwrap().unwrap().summary();
+        assert_eq!(
+            (merged.count, merged.at(50.0).unwrap().value_us),
+            (6, Some(200)),
+            "six carry a median, three do not"
+        );
+        let commit = merge(Series::Commit, &used, folder.path()).unwrap().unwrap().summary();
+        assert_eq!((commit.count, commit.max_us), (0, None), "a series without samples has no line");
     }
 
     #[test]

@@ -36,6 +36,14 @@ pub fn text(plan: &Plan) -> String {
         CEILING_BYTES_PER_S / 1e6
     ));
     line(String::new());
+    for variant in &scenario.variants {
+        if let Some(profile) = plan.profiles.iter().find(|profile| profile.name == variant.name) {
+            line(format!("{}: {}", profile.name, profile.description));
+        }
+    }
+    if !scenario.variants.is_empty() {
+        line(String::new());
+    }
     line(warm_up(plan));
     for phase in &scenario.phases {
         line(describe(plan, phase));
@@ -109,6 +117,7 @@ mod tests {
     #[test]
     fn a_plan_reads_well() {
         insta::assert_snapshot!("delivery", outline("delivery", &Guards::none()));
+        insta::assert_snapshot!("transactions", outline("transactions", &Guards::none()));
         insta::assert_snapshot!("thorough", outline("thorough", &Guards::none()));
         insta::assert_snapshot!("quick_somebody_elses", outline("quick", &Guards::for_somebody_elses()));
     }

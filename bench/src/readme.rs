@@ -9,7 +9,7 @@ use ackmark_schema::{
         Ending,
         verify::{Examined, Verdict},
     },
-    result::{Answer, Estimate, Provider, RESULT_FILE, RunResult, Summary},
+    result::{Answer, Estimate, Provider, RESULT_FILE, RunResult, Summary, TransactionSummary},
     scenario::Load,
     units::grouped,
 };
@@ -30,6 +30,7 @@ pub fn text(result: &RunResult, charts: &[String]) -> String {
             Load::Max(_) => throughput(&mut text, &phase.name, &of_phase),
             Load::Rate(_) => latency(&mut text, result, &phase.name, &of_phase),
         }
+        transactions(&mut text, &phase.name, &of_phase);
     }
     claims(&mut text, result);
     warnings(&mut text, result);
@@ -201,6 +202,45 @@ fn latency(text: &mut String, result: &RunResult, phase: &str, summaries: &[&Sum
     );
 }
 
+fn transactions(text: &mut String, phase: &str, summaries: &[&Summary]) {
+    let of_profiles: Vec<(&str, &TransactionSummary)> = summaries
+        .iter()
+        .filter_map(|summary| Some((summary.profile.as_str(), summary.transactions.as_ref()?)))
+        .collect();
+    if of_profiles.is_empty() {
+        return;
+    }
+    line!(text, "## Transactions (phase {phase})\n");
+    line!(
+        text,
+        "| profile | begin to committed p50, ms | flush p50, ms | commit p50, ms | stalled, % | committed | aborted | indeterminate |"
+    );
+    line!(text, "|---|--:|--:|--:|--:|--:|--:|--:|");
+    for (profile, found) in of_profiles {
+        let p50 =
+            |time: &Option<LatencySummary>| time.as_ref().map_or("n/a".into(), |latency| percentile_ms(latency, 50.0));
+        line!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            profile,
+            p50(&found.begin_to_committed),
+            p50(&found.flush),
+            p50(&found.commit),
+            estimate(found.stalled_share, 100.0, 1),
+            grouped(found.committed),
+            grouped(found.aborted),
+            grouped(found.indeterminate)
+        );
+    }
+    line!(
+        text,
+        "\nPercentiles are over the transactions that all trials committed in their measured part. A flush drains what is \
+         outstanding, the commit follows; stalled is the share of the measured time in which a transaction was being ended, so \
+         that nothing could be sent (median of the trials, in brackets its interval). Counts include the warm-up of each \
+         trial.\n"
+    );
+}
+
 fn claims(text: &mut String, result: &RunResult) {
     if result.claims.is_empty() {
         return;
@@ -333,6 +373,7 @@ mod tests {
             latency_end_to_end: None,
             curve_intended: Vec::new(),
             latency_is_acknowledgement: false,
+            transactions: None,
         }];
         let text = text(&result, &[]);
         let row = "| at-most-once (not acknowledged) | 25.0 | 49.5 | 50.0 | n/a (needs 36,887) | 50.0 | n/a | 2 (1 left out) |";
@@ -343,6 +384,32 @@ mod tests {
         {
             assert!(text.contains(limit), "{limit}: {text}");
         }
+    }
+
+    #[test]
+    fn times_of_transactions_stand_beside_their_counts() {
+        let mut result = synthetic::result();
+        result.trials = synthetic::trials(&[("transactional", 240_000.0)], 6);
+        judge(&mut result, Path::new("."));
+        let times = |samples_us: &[u64]| {
+            let mut histogram = hdrhistogram::Histogram::<u64>::new(3).expect("three digits");
+            for us in samples_us {
+                histogram.record(*us).expect("in bounds");
+            }
+            Some(ackmark_stats::latency_summary(&histogram, 0))
+        };
+        result.summaries[0].transactions = Some(TransactionSummary {
+            committed: 1_234,
+            aborted: 2,
+            indeterminate: 0,
+            begin_to_committed: times(&[120_000; 9]),
+            flush: times(&[7_500; 9]),
+            commit: times(&[9_000; 5]),
+            stalled_share: ackmark_stats::median_interval(&[0.1, 0.11, 0.12, 0.13, 0.14, 0.15]),
+        });
+        let text = text(&result, &[]);
+        let row = "| transactional | 120.1 | 7.50 | n/a (needs 6) | 12.5 (10.0-15.0) | 1,234 | 2 | 0 |";
+        assert!(text.contains(row), "{text}");
     }
 
     #[test]

@@ -12,6 +12,9 @@ pub(crate) fn scenario(scenario: &Scenario) -> Scenario {
     let mut stored = scenario.clone();
     redact(&mut stored.producer.properties);
     stored.own_profiles = stored.own_profiles.iter().map(profile).collect();
+    for variant in &mut stored.variants {
+        redact(&mut variant.tuning.properties);
+    }
     stored
 }
 
@@ -44,6 +47,9 @@ mod tests {
         let mut own = ackmark_schema::profile::built_in().remove(0);
         own.properties.insert("ssl.key.password".into(), "hunter3".into());
         with.own_profiles.push(own);
+        let tuning = serde_json::json!({ "properties": { "sasl.password": "hunter4" } });
+        let variant = serde_json::json!({ "name": "other", "base": "idempotent", "tuning": tuning });
+        with.variants.push(serde_json::from_value(variant).expect("a variant"));
         let text = format!("{:?}", scenario(&with));
         assert!(!text.contains("hunter") && text.contains(REDACTED), "{text}");
         assert_eq!(scenario(&with).producer.properties["linger.ms"], "5");

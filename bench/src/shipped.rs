@@ -10,8 +10,9 @@ use crate::error::BenchError;
 pub const DEFAULT: &str = "delivery";
 
 /// Name and text of each, shortest first.
-pub const SHIPPED: [(&str, &str); 4] = [
+pub const SHIPPED: [(&str, &str); 5] = [
     ("quick", include_str!("../../scenarios/quick.toml")),
+    ("transactions", include_str!("../../scenarios/transactions.toml")),
     ("delivery", include_str!("../../scenarios/delivery.toml")),
     ("latency", include_str!("../../scenarios/latency.toml")),
     ("thorough", include_str!("../../scenarios/thorough.toml")),

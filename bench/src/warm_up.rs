@@ -2,8 +2,8 @@
 //!
 //! Short loads of up to two million messages under all acks run one after another, each on a topic that is
 //! thrown away, until three in a row have not been faster by 5 % than the best before them, or a bound of the
-//! scenario is reached (single intervals scatter, so two of them prove nothing). A profile with transactions
-//! then sends a little, so that the coordinator's topic is there before it is measured.
+//! scenario is reached (single intervals scatter, so two of them prove nothing). The first profile with transactions
+//! then sends a little, so that the coordinators' topic is there before any is measured.
 
 use std::time::{Duration, Instant};
 
@@ -83,7 +83,7 @@ impl WarmUp<'_> {
                 messages: record.messages,
             });
         }
-        for profile in self.plan.profiles.iter().filter(|profile| profile.transactions.is_some()) {
+        if let Some(profile) = transactional(&self.plan.profiles) {
             let topic = format!("{}-{}", self.topic, profile.name);
             if let Some(report) = self.load(profile, &topic, COORDINATOR_MESSAGES, COORDINATOR_DURATION).await? {
                 record.messages += report.measured.delivered;
@@ -156,19 +156,20 @@ fn intervals_max(bounds: &scenario::WarmUp) -> usize {
 pub(crate) fn messages_max(bounds: &scenario::WarmUp, profiles: &[Profile]) -> u64 {
     match bounds.messages_max.0 {
         0 => 0,
-        messages => messages + COORDINATOR_MESSAGES * transactional(profiles) as u64,
+        messages => messages + COORDINATOR_MESSAGES * u64::from(transactional(profiles).is_some()),
     }
 }
 
-fn transactional(profiles: &[Profile]) -> usize {
-    profiles.iter().filter(|profile| profile.transactions.is_some()).count()
+/// The first profile with transactions.
+fn transactional(profiles: &[Profile]) -> Option<&Profile> {
+    profiles.iter().find(|profile| profile.transactions.is_some())
 }
 
 /// Most topics that the warm-up of a scenario makes, one at a time.
 pub(crate) fn topics_max(bounds: &scenario::WarmUp, profiles: &[Profile]) -> usize {
     match intervals_max(bounds) {
         0 => 0,
-        intervals => intervals + transactional(profiles),
+        intervals => intervals + usize::from(transactional(profiles).is_some()),
     }
 }
 

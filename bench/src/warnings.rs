@@ -122,7 +122,7 @@ fn of_phase(result: &RunResult, phase: &Phase) -> Vec<Warning> {
                 "phase {name} has {} round(s): its figures have no interval and no claim can be answered",
                 phase.rounds
             ),
-            "six rounds or more give intervals: run `ackmark bench delivery`",
+            "six rounds or more give intervals: raise the phase's rounds, or run `ackmark bench delivery`",
         ));
     }
     all

@@ -110,6 +110,14 @@ pub(crate) fn setting(result: &RunResult, profile: &str) -> Option<String> {
     })
 }
 
+/// What ends a profile's transactions and what may be outstanding, in a few words; `None` where it has none.
+pub(crate) fn transactions(result: &RunResult, profile: &str) -> Option<String> {
+    let profile = &result.profiles.iter().find(|record| record.profile.name == profile)?.profile;
+    let bounds = profile.transactions?.bounds();
+    let outstanding = result.scenario.producer.outstanding.unwrap_or(profile.tuning.outstanding);
+    Some(format!("every {bounds}, {outstanding} outstanding"))
+}
+
 /// A profile's summary in a phase.
 pub(crate) fn summary<'a>(result: &'a RunResult, phase: &str, profile: &str) -> Option<&'a Summary> {
     result.summaries.iter().find(|summary| summary.phase == phase && summary.profile == profile)

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `throughput` | delivered messages per second, each trial as a point | `max` phases |
 //! | `cost` | throughput relative to at-most-once, often-quoted claims | `max` phases |
+//! | `transactions` | throughput against the time of a transaction, how that time is spent | `max` phases |
 //! | `latency` | percentile curves on a nines axis | `rate` phases |
 //! | `timeline` | throughput and 99th percentile over time | all |
 //! | `verdicts` | what each promise kept: counts per class | verified runs |
@@ -27,8 +28,10 @@ mod png;
 mod rows;
 mod scale;
 mod sheet;
+mod spending;
 mod throughput;
 mod timeline;
+mod transactions;
 mod verdicts;
 
 use std::path::{Path, PathBuf};
@@ -135,6 +138,7 @@ fn drawings(result: &RunResult, folder: &Path) -> Vec<(String, Result<Drawing, S
     };
     add("throughput", &maxima, &|phase, _| throughput::draw(result, phase));
     add("cost", &maxima, &|phase, first| cost::draw(result, phase, first));
+    add("transactions", &maxima, &|phase, _| transactions::draw(result, phase));
     add("latency", &rates, &|phase, _| latency::draw(result, phase));
     drawings.push(("timeline".into(), timeline::draw(result, folder, maxima.first().copied(), rates.first().copied())));
     drawings.push(("verdicts".into(), verdicts::draw(result)));

@@ -18,6 +18,10 @@ pub(crate) const ALARM: RGBColor = RGBColor(0xa8, 0x3a, 0x00);
 /// Claims under test.
 pub(crate) const CLAIM: RGBColor = RGBColor(0xe6, 0x9f, 0x00);
 
+/// Parts of a whole, in their order: from light to dark, so that they are told apart without colour too.
+pub(crate) const PARTS: [RGBColor; 3] =
+    [RGBColor(0xa6, 0xd8, 0xf4), RGBColor(0xd5, 0x8a, 0x00), RGBColor(0x1f, 0x3a, 0x5f)];
+
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0x00, 0x72, 0xb2),
     RGBColor(0xd5, 0x5e, 0x00),

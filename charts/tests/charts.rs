@@ -144,8 +144,8 @@ fn a_full_run_draws_every_chart_with_its_finding() {
     let charts = draw("full", &run, &result);
     assert!(charts.skipped.is_empty(), "{:?}", charts.skipped);
     let names: Vec<_> = charts.rendered.iter().map(|chart| chart.name.as_str()).collect();
-    assert_eq!(names, ["throughput", "cost", "latency", "timeline", "verdicts"]);
-    assert_eq!(charts.files().count(), 10);
+    assert_eq!(names, ["throughput", "cost", "transactions", "latency", "timeline", "verdicts"]);
+    assert_eq!(charts.files().count(), 12);
     assert!(title(&charts, "throughput").starts_with("at-most-once delivers 6"), "{}", title(&charts, "throughput"));
     assert_eq!(
         title(&charts, "cost"),
@@ -262,9 +262,119 @@ fn nothing_measured_skips_every_chart_with_a_reason() {
     result.scenario.phases.remove(1);
     let charts = draw("nothing", &run, &result);
     assert!(charts.rendered.is_empty());
-    assert_eq!(charts.skipped.len(), 5);
+    assert_eq!(charts.skipped.len(), 6);
     assert!(why(&charts, "latency").contains("no phase with load.rate"));
     assert!(why(&charts, "timeline").contains("no trial has ended"));
+}
+
+/// `all-acks` and these, with transactions.
+fn with_transactions(names: &[&str]) -> Vec<String> {
+    ["all-acks", "idempotent"].iter().chain(names).map(ToString::to_string).collect()
+}
+
+#[test]
+fn transactions_trade_throughput_for_time() {
+    let profiles = with_transactions(&[
+        "transactional",
+        "transactional-10ms",
+        "transactional-1s",
+        "transactional-100-messages",
+        "transactional-10k-messages",
+        "transactional-50k-outstanding",
+        "transactional-100k-outstanding",
+    ]);
+    let run = Run { profiles, rounds: 3, unsteady: 1, ..Run::default() };
+    let charts = draw("transactions", &run, &run.result());
+    assert_eq!(
+        title(&charts, "transactions"),
+        "transactional delivers 0.81× of all-acks with 18.0\u{a0}ms per transaction, the most and in the least time"
+    );
+    let svg = svg(&charts, "transactions");
+    for expected in [
+        "612k/s, no transactions",
+        "18.0\u{a0}ms, 506k/s",
+        "every 100ms, 500k outstanding",
+        "sending 5.40\u{a0}ms, flush 10.8\u{a0}ms, commit 1.80\u{a0}ms",
+        "18.0\u{a0}ms, stalled 70\u{a0}%",
+        "Hollow: left out",
+    ] {
+        assert!(svg.contains(expected), "{expected}");
+    }
+    assert!(!svg.contains("A line:"), "each trial has a median");
+}
+
+#[test]
+fn the_fastest_and_the_quickest_transactions_are_both_the_finding() {
+    let run = Run { profiles: with_transactions(&["transactional", "transactional-1s"]), ..Run::default() };
+    let mut result = run.result();
+    for summary in result.summaries.iter_mut().filter(|summary| summary.profile == "transactional-1s") {
+        if let Some(estimate) = &mut summary.delivered_per_s {
+            estimate.median = 600_000.0;
+        }
+    }
+    for found in result.comparisons.iter_mut().filter(|found| found.profile == "transactional-1s") {
+        found.ratio = 0.98;
+    }
+    let found = draw("trade", &run, &result);
+    assert_eq!(
+        title(&found, "transactions"),
+        "transactional-1s delivers 0.98× of all-acks with 36.0\u{a0}ms per transaction, transactional 0.81× with 18.0\u{a0}ms"
+    );
+    // Without a pair of trials, in figures of their own.
+    result.comparisons.clear();
+    let found = draw("trade-without-pairs", &run, &result);
+    assert_eq!(
+        title(&found, "transactions"),
+        "transactional-1s delivers 600k messages/s with 36.0\u{a0}ms per transaction, transactional 506k with 18.0\u{a0}ms"
+    );
+}
+
+#[test]
+fn too_few_transactions_have_a_range_and_no_median() {
+    let run = Run { profiles: with_transactions(&["transactional"]), rounds: 1, transactions: 2, ..Run::default() };
+    let charts = draw("few-transactions", &run, &run.result());
+    assert_eq!(title(&charts, "transactions"), "Too few transactions were committed for a median of their times");
+    let text = svg(&charts, "transactions");
+    assert!(text.contains("A line: the shortest to the longest"));
+    assert!(text.contains("too few transactions for a median") && text.contains("2 transactions: needs 6"), "{text}");
+    // Their number over three trials is enough, that of each is not.
+    let run = Run { rounds: 3, ..run };
+    let charts = draw("few-transactions-each", &run, &run.result());
+    assert!(svg(&charts, "transactions").contains("A line: the shortest to the longest"));
+    assert!(title(&charts, "transactions").starts_with("transactional delivers 0.81× of all-acks with"));
+}
+
+#[test]
+fn transactions_of_trials_that_are_left_out_have_no_median() {
+    let run = Run { profiles: with_transactions(&["transactional"]), rounds: 2, unsteady: 2, ..Run::default() };
+    let mut result = run.result();
+    for summary in &mut result.summaries {
+        summary.transactions = None;
+    }
+    let charts = draw("transactions-left-out", &run, &result);
+    assert_eq!(title(&charts, "transactions"), "No profile with transactions has a trial whose figures may be used");
+    assert!(svg(&charts, "transactions").contains("every trial is left out"));
+}
+
+#[test]
+fn without_transactions_there_is_no_chart_of_them() {
+    let run = Run { profiles: with_transactions(&[]), ..Run::default() };
+    assert_eq!(why(&draw("no-transactions", &run, &run.result()), "transactions"), "no profile has transactions");
+    let run = Run { profiles: with_transactions(&["transactional"]), ..run };
+    let mut result = run.result();
+    for trial in &mut result.trials {
+        trial.load.as_mut().unwrap().transactions = None;
+    }
+    assert!(
+        why(&draw("none-committed", &run, &result), "transactions").contains("phase max has reported a transaction")
+    );
+    // A result of an earlier version has them in its trials alone.
+    let mut result = run.result();
+    for summary in &mut result.summaries {
+        summary.transactions = None;
+    }
+    let charts = draw("transactions-of-trials", &run, &result);
+    assert!(!svg(&charts, "transactions").contains("How a transaction"));
 }
 
 #[test]
@@ -278,7 +388,7 @@ fn a_simulated_run_says_so_on_every_chart() {
         }
     }
     let charts = draw("simulated", &run, &result);
-    assert_eq!(charts.rendered.len(), 5);
+    assert_eq!(charts.rendered.len(), 6);
     for chart in &charts.rendered {
         let svg = fs::read_to_string(&chart.svg).unwrap();
         assert!(svg.contains("SIMULATED: librdkafka mock cluster, proves nothing about Kafka"), "{}", chart.name);

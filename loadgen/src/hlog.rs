@@ -1,7 +1,12 @@
-//! `latency.hlog`: an HDR interval log of an open loop, one line per second and series.
+//! HDR interval logs of a load.
 //!
-//! Series by tag: `intended` (from the intended send time to the delivery report) and `send` (from the
-//! actual send). Only messages of the measured part are in it, in the second in which they were reported.
+//! `latency.hlog`, of an open loop, has a line per second and series. Series by tag: `intended` (from the intended send
+//! time to the delivery report) and `send` (from the actual send). Only messages of the measured part are in it, in the
+//! second in which they were reported.
+//!
+//! `transactions.hlog`, of a load with transactions, has a line per series over the whole measured part: `begin-to-committed`,
+//! `flush` and `commit`.
+//!
 //! Microseconds, V2 with deflate; the line's maximum is in milliseconds. Any `HdrHistogram` tool reads it.
 
 use std::{
@@ -21,8 +26,29 @@ use hdrhistogram::{
 };
 use tempfile::{NamedTempFile, TempPath};
 
+use crate::transactions::TransactionTally;
+
 /// File name of the latency log in a load folder.
 pub const LATENCY_FILE: &str = "latency.hlog";
+/// File name of the log of transactions' times in a load folder.
+pub const TRANSACTIONS_FILE: &str = "transactions.hlog";
+
+/// Writes the times of a run's transactions; the run started at a time of the Unix epoch and was this long.
+pub(crate) fn write_transactions(
+    folder: &Path,
+    epoch_ns: u64,
+    length: Duration,
+    tally: &TransactionTally,
+) -> io::Result<()> {
+    let mut file = LatencyFile::create(folder, TRANSACTIONS_FILE)?;
+    let mut log = file.begin(epoch_ns)?;
+    for (series, histogram) in
+        [("begin-to-committed", &tally.begin_to_committed), ("flush", &tally.flush), ("commit", &tally.commit)]
+    {
+        log.write(series, Duration::ZERO, length, histogram)?;
+    }
+    file.finish()
+}
 
 /// The file behind a log.
 pub(crate) struct LatencyFile {
@@ -65,12 +91,12 @@ impl Write for WholeLines {
 
 impl LatencyFile {
     /// A file that gets its name when it is finished.
-    pub(crate) fn create(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn create(folder: &Path, name: &str) -> io::Result<Self> {
         let (file, temporary) = NamedTempFile::with_prefix_in(".latency-", folder)?.into_parts();
         Ok(Self {
             lines: WholeLines { file, length: 0, line: Vec::new() },
             temporary,
-            path: folder.join(LATENCY_FILE),
+            path: folder.join(name),
             serializer: V2DeflateSerializer::new(),
         })
     }
@@ -99,7 +125,7 @@ impl LatencyFile {
     #[expect(clippy::unwrap_used, reason = "for tests")]
     pub(crate) fn on_a_disk_that_fills(folder: &Path) -> (Self, impl FnOnce()) {
         use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-        let mut full = Self::create(folder).unwrap();
+        let mut full = Self::create(folder, LATENCY_FILE).unwrap();
         full.lines.file = memfd_create("lines", MemfdFlags::ALLOW_SEALING).unwrap().into();
         let same = full.lines.file.try_clone().unwrap();
         (full, move || fcntl_add_seals(&same, SealFlags::GROW | SealFlags::WRITE).unwrap())
@@ -139,7 +165,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back_by_tag_and_second() {
         let folder = tempfile::tempdir().unwrap();
-        let mut file = LatencyFile::create(folder.path()).unwrap();
+        let mut file = LatencyFile::create(folder.path(), LATENCY_FILE).unwrap();
         let mut log = file.begin(1_700_000_000_500_000_000).unwrap();
         let (mut intended, mut send) = (latency::histogram(), latency::histogram());
         let second = Duration::from_secs(1);
@@ -168,6 +194,20 @@ mod tests {
         }
         assert_eq!(lines, [("intended", 0, 1), ("intended", 1, 2), ("send", 1, 1), ("intended", 2, 3), ("send", 2, 2)]);
         assert_eq!(headers, 2);
+    }
+
+    #[test]
+    fn times_of_transactions_have_a_line_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tally = TransactionTally::new();
+        tally.begin_to_committed.record(120_000).unwrap();
+        tally.commit.record(7_000).unwrap();
+        write_transactions(folder.path(), 1_700_000_000_000_000_000, Duration::from_secs(3), &tally).unwrap();
+        let text = std::fs::read_to_string(folder.path().join(TRANSACTIONS_FILE)).unwrap();
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("Tag=")).collect();
+        assert_eq!(lines.len(), 2, "an empty series is left out: {text}");
+        assert!(lines[0].starts_with("Tag=begin-to-committed,0.000,3.000,120."), "{text}");
+        assert!(lines[1].starts_with("Tag=commit,0.000,3.000,7."), "{text}");
     }
 
     #[test]

@@ -66,7 +66,7 @@ mod values;
 mod window;
 
 pub use error::LoadError;
-pub use hlog::LATENCY_FILE;
+pub use hlog::{LATENCY_FILE, TRANSACTIONS_FILE};
 pub use life::{Resume, Resumption};
 pub use progress::{Progress, Stage, Update};
 pub use run::{resume, run};

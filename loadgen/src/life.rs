@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     error::LoadError,
-    hlog::LATENCY_FILE,
+    hlog::{LATENCY_FILE, TRANSACTIONS_FILE},
     keys::{self, Key, KeySource, Placement},
     run::stream_of,
 };
@@ -221,7 +221,7 @@ impl Life {
             Err(error) if !missing(&error) => Err(LoadError::Write { path: path.into(), source: error }),
             _ => Ok(()),
         };
-        for file in [LOAD_FILE, TIMELINE_FILE, LATENCY_FILE] {
+        for file in [LOAD_FILE, TIMELINE_FILE, LATENCY_FILE, TRANSACTIONS_FILE] {
             let path = folder.join(file);
             done(&path, std::fs::rename(&path, folder.join(ackmark_schema::report::of_incarnation(file, last))))?;
         }

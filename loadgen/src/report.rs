@@ -56,6 +56,29 @@ pub(crate) struct Findings {
     pub(crate) latencies: Latencies,
 }
 
+impl Findings {
+    /// Transactions of all producers together; `None` where they had none.
+    pub(crate) fn transactions(&self) -> Option<TransactionTally> {
+        let mut tallies = self.sent.iter().filter_map(|sent| sent.transactions.as_ref()).peekable();
+        tallies.peek()?;
+        let mut sum = TransactionTally::new();
+        for tally in tallies {
+            sum.committed += tally.committed;
+            sum.aborted += tally.aborted;
+            sum.indeterminate += tally.indeterminate;
+            sum.aborted_on_purpose += tally.aborted_on_purpose;
+            sum.messages_aborted_on_purpose += tally.messages_aborted_on_purpose;
+            sum.messages += tally.messages;
+            sum.stalled_ns += tally.stalled_ns;
+            latency::add(&mut sum.begin_to_committed, &tally.begin_to_committed);
+            latency::add(&mut sum.flush, &tally.flush);
+            latency::add(&mut sum.commit, &tally.commit);
+            latency::add(&mut sum.abort, &tally.abort);
+        }
+        Some(sum)
+    }
+}
+
 /// Puts the report together.
 pub(crate) fn assemble(facts: RunFacts<'_>, findings: &Findings) -> LoadReport {
     let open_loop = matches!(facts.spec.schedule, Schedule::Rate { .. });
@@ -83,7 +106,7 @@ pub(crate) fn assemble(facts: RunFacts<'_>, findings: &Findings) -> LoadReport {
         latency_intended: summary(&findings.latencies.intended, measured.counts.sent),
         latency_send: summary(&findings.latencies.send, measured.counts.sent),
         latency_is_acknowledgement: acknowledged,
-        transactions: (!tallies.is_empty()).then(|| transactions(&tallies, measured.duration_s)),
+        transactions: findings.transactions().map(|sum| transactions(&sum, tallies.len(), measured.duration_s)),
         provocations: provocations(findings, &tallies, facts.closing.leader_changes),
         errors: errors(&findings.delivered),
         trouble: facts.closing.trouble.into_iter().chain(complaints(&findings.delivered)).collect(),
@@ -179,22 +202,8 @@ fn measured(facts: &RunFacts<'_>, findings: &Findings, tallies: &[&TransactionTa
     }
 }
 
-fn transactions(tallies: &[&TransactionTally], measured_s: f64) -> TransactionFigures {
-    let mut sum = TransactionTally::new();
-    for tally in tallies {
-        sum.committed += tally.committed;
-        sum.aborted += tally.aborted;
-        sum.indeterminate += tally.indeterminate;
-        sum.aborted_on_purpose += tally.aborted_on_purpose;
-        sum.messages_aborted_on_purpose += tally.messages_aborted_on_purpose;
-        sum.messages += tally.messages;
-        sum.stalled_ns += tally.stalled_ns;
-        latency::add(&mut sum.begin_to_committed, &tally.begin_to_committed);
-        latency::add(&mut sum.flush, &tally.flush);
-        latency::add(&mut sum.commit, &tally.commit);
-        latency::add(&mut sum.abort, &tally.abort);
-    }
-    let could_send_s = measured_s * tallies.len() as f64;
+fn transactions(sum: &TransactionTally, producers: usize, measured_s: f64) -> TransactionFigures {
+    let could_send_s = measured_s * producers as f64;
     // Times of those that ended so, whose number is the sample's.
     let of_ended = |histogram: &Histogram<u64>| latency_summary(histogram, histogram.len());
     TransactionFigures {

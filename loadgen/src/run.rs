@@ -42,7 +42,7 @@ use crate::{
     error::LoadError,
     files,
     flow::{Flow, Halt},
-    hlog::{LATENCY_FILE, LatencyFile},
+    hlog::{self, LATENCY_FILE, LatencyFile, TRANSACTIONS_FILE},
     keys::KeySource,
     life::{Life, Resumption},
     outlet::Outlet,
@@ -152,7 +152,9 @@ fn live(
     write_json(folder, MANIFEST_FILE, &life.manifest(manifest))?;
     let mut latency_file = match spec.schedule {
         Schedule::Max => None,
-        Schedule::Rate { .. } => Some(LatencyFile::create(folder).map_err(|source| cannot_write(folder, source))?),
+        Schedule::Rate { .. } => {
+            Some(LatencyFile::create(folder, LATENCY_FILE).map_err(|source| cannot_write(folder, source))?)
+        }
     };
 
     let mut resent = None;
@@ -223,6 +225,11 @@ fn live(
     write_json(folder, TIMELINE_FILE, &Timeline { schema: SchemaId::default(), started, measured_from_s, seconds })?;
     if let Some(file) = latency_file {
         file.finish().map_err(|source| cannot_write(folder, source))?;
+    }
+    if let Some(tally) = findings.transactions() {
+        let length = Duration::from_secs_f64(measured_from_s + report.measured.duration_s);
+        hlog::write_transactions(folder, clock.epoch_ns(0), length, &tally)
+            .map_err(|source| cannot_write(&folder.join(TRANSACTIONS_FILE), source))?;
     }
     Ok(report)
 }

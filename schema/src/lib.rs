@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`scenario`] | what to run, as a person writes it (TOML) |
 //! | [`profile`] | a delivery setting by name: librdkafka properties (TOML) |
+//! | [`variant`] | a profile with some of its values changed, inline in a scenario |
 //! | [`properties`] | a client property with its value and origin |
 //! | [`promise`] | what a setting may and must not do, derived from the properties in effect |
 //! | [`anomaly`] | the classes that a verdict counts |
@@ -53,4 +54,5 @@ pub mod scenario;
 pub mod semantics;
 pub mod text;
 pub mod units;
+pub mod variant;
 pub mod version;

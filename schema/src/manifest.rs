@@ -9,8 +9,8 @@
 //!   p<producer>-i<incarnation>.ledger   message states
 //!   p<producer>-i<incarnation>.txnlog   transactions
 //!   spec.json                  what was asked for: what a next incarnation goes on with
-//!   load.json  timeline.json  latency.hlog                of the last incarnation
-//!   load-i<incarnation>.json  timeline-i…  latency-i…     of those before it, as far as they came to report
+//!   load.json  timeline.json  latency.hlog  transactions.hlog     of the last incarnation
+//!   load-i<incarnation>.json  timeline-i…  latency-i…  transactions-i…   of those before it, as far as they came to report
 //!   seal.json  verify.json
 //! ```
 //!

@@ -80,6 +80,13 @@ pub struct Transactions {
 }
 
 impl Transactions {
+    /// What ends one, to read: `100ms`, `10k messages`, `100ms or 10k messages`.
+    pub fn bounds(&self) -> String {
+        let duration = self.duration.map(|duration| duration.to_string());
+        let messages = self.messages.map(|messages| format!("{messages} messages"));
+        duration.into_iter().chain(messages).collect::<Vec<_>>().join(" or ")
+    }
+
     /// Whether transaction `number`, counted from 1, is one of those that are aborted.
     pub fn aborts(&self, number: u32) -> bool {
         let until = |number: u32| (f64::from(number) * self.abort_share).floor();
@@ -185,6 +192,17 @@ mod tests {
         assert_eq!(aborted(0.25, 12), [4, 8, 12]);
         assert_eq!(aborted(0.4, 10), [3, 5, 8, 10]);
         assert_eq!(aborted(1.0, 4), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_ends_a_transaction_is_told() {
+        let bounds = |duration_ms: Option<u64>, messages: Option<u64>| {
+            let duration = duration_ms.map(|ms| Span(std::time::Duration::from_millis(ms)));
+            Transactions { duration, messages: messages.map(Count), abort_share: 0.0 }.bounds()
+        };
+        assert_eq!(bounds(Some(100), None), "100ms");
+        assert_eq!(bounds(None, Some(10_000)), "10k messages");
+        assert_eq!(bounds(Some(1_000), Some(100)), "1s or 100 messages");
     }
 
     #[test]

@@ -335,6 +335,29 @@ pub struct Summary {
     pub curve_intended: Vec<CurvePoint>,
     /// Whether a delivery report is a broker's answer.
     pub latency_is_acknowledgement: bool,
+    /// Its transactions, where it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transactions: Option<TransactionSummary>,
+}
+
+/// Transactions of a profile in a phase, over its trials.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TransactionSummary {
+    /// Committed, warm-up included.
+    pub committed: u64,
+    /// Aborted, on purpose or not, warm-up included.
+    pub aborted: u64,
+    /// Asked to commit, fate unknown, warm-up included.
+    pub indeterminate: u64,
+    /// From begin to the commit's success, merged over trials (measured part); absent where a trial's log of it is.
+    pub begin_to_committed: Option<LatencySummary>,
+    /// Draining what is outstanding before the commit; likewise.
+    pub flush: Option<LatencySummary>,
+    /// The commit itself; likewise.
+    pub commit: Option<LatencySummary>,
+    /// Share of the measured time in which nothing could be sent, 0 to 1.
+    pub stalled_share: Option<Estimate>,
 }
 
 /// One point of a percentile curve.

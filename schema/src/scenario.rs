@@ -12,6 +12,7 @@ use crate::{
     record::HEADER_LEN,
     text::{self, TextError},
     units::{Bytes, Count, Rate, Span},
+    variant::Variant,
     version::{SchemaId, contract},
 };
 
@@ -38,7 +39,7 @@ pub struct Scenario {
     /// What it is for, in a sentence.
     #[serde(default)]
     pub description: String,
-    /// Names of built-in profiles or of those in `[[profile]]`.
+    /// Names of built-in profiles or of those in `[[profile]]` and `[[variant]]`.
     pub profiles: Vec<String>,
     /// The seed of every random choice; drawn and stored when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,6 +62,9 @@ pub struct Scenario {
     /// Profiles of the user's own.
     #[serde(default, rename = "profile", skip_serializing_if = "Vec::is_empty")]
     pub own_profiles: Vec<Profile>,
+    /// Profiles with some of their values changed.
+    #[serde(default, rename = "variant", skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<Variant>,
     /// Whether and how the log is verified.
     #[serde(default)]
     pub verify: Verify,
@@ -381,20 +385,48 @@ impl Scenario {
     /// # Errors
     /// An unknown name, with the nearest known one.
     pub fn resolve_profiles(&self) -> Result<Vec<Profile>, String> {
-        let built_in = profile::built_in();
-        let known: Vec<&Profile> = self.own_profiles.iter().chain(&built_in).collect();
-        self.profiles
+        let mut known = self.whole_profiles();
+        let variants: Result<Vec<Profile>, String> = self
+            .variants
             .iter()
-            .map(|name| {
-                known.iter().find(|profile| &profile.name == name).map(|profile| (*profile).clone()).ok_or_else(|| {
-                    let names: Vec<&str> = known.iter().map(|profile| profile.name.as_str()).collect();
-                    let hint = text::nearest(name, names.iter().copied())
-                        .map(|near| format!("; did you mean \"{near}\"?"))
-                        .unwrap_or_default();
-                    format!("unknown profile \"{name}\"{hint} (known: {})", names.join(", "))
-                })
+            .map(|variant| match find(&known, &variant.base) {
+                Ok(base) => Ok(variant.of(base)),
+                Err(problem) => Err(format!("variant {}: {problem}", variant.name)),
             })
-            .collect()
+            .collect();
+        known.extend(variants?);
+        self.profiles.iter().map(|name| find(&known, name).cloned()).collect()
+    }
+
+    /// The user's own, which go before the built-in ones of the same name, and those.
+    fn whole_profiles(&self) -> Vec<Profile> {
+        self.own_profiles.iter().cloned().chain(profile::built_in()).collect()
+    }
+
+    fn check_profiles(&self) -> Result<(), String> {
+        if self.profiles.is_empty() {
+            return Err("profiles: name at least one".into());
+        }
+        for (at, name) in self.profiles.iter().enumerate() {
+            if self.profiles[..at].contains(name) {
+                return Err(format!("profiles: \"{name}\" stands twice"));
+            }
+        }
+        let whole = self.whole_profiles();
+        for own in &self.own_profiles {
+            own.check()?;
+        }
+        for (at, variant) in self.variants.iter().enumerate() {
+            let name = &variant.name;
+            let others = whole.iter().map(|profile| &profile.name);
+            if others.chain(self.variants[..at].iter().map(|other| &other.name)).any(|other| other == name) {
+                return Err(format!("variant {name}: another profile has that name; give it a name of its own"));
+            }
+            variant.check(&self.producer)?;
+            let base = find(&whole, &variant.base).map_err(|problem| format!("variant {name}: {problem}"))?;
+            variant.of(base).check()?;
+        }
+        self.resolve_profiles().map(|_| ())
     }
 
     /// Checks what the types cannot say.
@@ -407,18 +439,7 @@ impl Scenario {
         if !named(&self.name) {
             return Err(format!("name: \"{}\": use 1 to 40 lower-case letters, digits and dashes", self.name));
         }
-        if self.profiles.is_empty() {
-            return Err("profiles: name at least one".into());
-        }
-        for (at, name) in self.profiles.iter().enumerate() {
-            if self.profiles[..at].contains(name) {
-                return Err(format!("profiles: \"{name}\" stands twice"));
-            }
-        }
-        for own in &self.own_profiles {
-            own.check()?;
-        }
-        self.resolve_profiles()?;
+        self.check_profiles()?;
         self.message.check(self.verify.enabled)?;
         self.check_topic()?;
         within("producer.count", self.producer.count, 1, PRODUCERS_MAX)?;
@@ -491,6 +512,17 @@ impl Phase {
             )),
         }
     }
+}
+
+/// A profile by its name; the error names the nearest one.
+fn find<'a>(known: &'a [Profile], name: &str) -> Result<&'a Profile, String> {
+    known.iter().find(|profile| profile.name == name).ok_or_else(|| {
+        let names: Vec<&str> = known.iter().map(|profile| profile.name.as_str()).collect();
+        let hint = text::nearest(name, names.iter().copied())
+            .map(|near| format!("; did you mean \"{near}\"?"))
+            .unwrap_or_default();
+        format!("unknown profile \"{name}\"{hint} (known: {})", names.join(", "))
+    })
 }
 
 fn within(field: &str, value: u32, min: u32, max: u32) -> Result<(), String> {

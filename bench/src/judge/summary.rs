@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use ackmark_schema::{
-    result::{EndToEnd, Estimate, RunResult, Summary, Trial, TrialLoad, Warning},
+    report::load::TransactionFigures,
+    result::{EndToEnd, Estimate, RunResult, Summary, TransactionSummary, Trial, TrialLoad, Warning},
     scenario::{Load, Phase},
 };
 use ackmark_stats::median_interval;
@@ -44,9 +45,6 @@ fn summary(
         median_interval(&figures?)
     };
     let mut merged = |series: Series| {
-        if max {
-            return None;
-        }
         latencies::merge(series, used, folder).unwrap_or_else(|problem| {
             warnings.push(Warning {
                 what: format!(
@@ -59,7 +57,10 @@ fn summary(
             None
         })
     };
-    let (intended, send, end_to_end) = (merged(Series::Intended), merged(Series::Send), merged(Series::EndToEnd));
+    let mut of_open_loop = |series| if max { None } else { merged(series) };
+    let (intended, send, end_to_end) =
+        (of_open_loop(Series::Intended), of_open_loop(Series::Send), of_open_loop(Series::EndToEnd));
+    let transactions = transactions(&loads, &mut merged);
     Summary {
         phase: phase.name.clone(),
         profile: profile.to_owned(),
@@ -79,7 +80,28 @@ fn summary(
         }),
         curve_intended: intended.as_ref().map(Merged::curve).unwrap_or_default(),
         latency_is_acknowledgement: loads.iter().all(|load| load.latency_is_acknowledgement) && !loads.is_empty(),
+        transactions,
     }
+}
+
+/// Transactions over the trials that had any.
+fn transactions(loads: &[&TrialLoad], merged: &mut impl FnMut(Series) -> Option<Merged>) -> Option<TransactionSummary> {
+    let figures: Vec<&TransactionFigures> = loads.iter().filter_map(|load| load.transactions.as_ref()).collect();
+    if figures.is_empty() {
+        return None;
+    }
+    let sum = |count: fn(&TransactionFigures) -> u64| figures.iter().map(|figures| count(figures)).sum();
+    let stalled: Vec<f64> = figures.iter().map(|figures| figures.stalled_share).collect();
+    let mut times = |series| merged(series).as_ref().map(Merged::summary);
+    Some(TransactionSummary {
+        committed: sum(|figures| figures.committed),
+        aborted: sum(|figures| figures.aborted),
+        indeterminate: sum(|figures| figures.indeterminate),
+        begin_to_committed: times(Series::BeginToCommitted),
+        flush: times(Series::Flush),
+        commit: times(Series::Commit),
+        stalled_share: median_interval(&stalled),
+    })
 }
 
 fn per_million(cpu_s: f64, messages: u64) -> Option<f64> {
@@ -109,6 +131,31 @@ mod tests {
         assert!((summary.client_cpu_s_per_million.unwrap().median - 250.0).abs() < 15.0);
         assert!((summary.brokers_cpu_s_per_million.unwrap().median - 2e6 / 3000.0).abs() < 50.0);
         assert_eq!(result.summaries.len(), 1, "a profile without trials has no summary");
+    }
+
+    #[test]
+    fn transactions_are_summed_up_and_times_without_a_log_are_absent_and_told() {
+        let mut result = synthetic::result();
+        result.trials = synthetic::trials(&[("all-acks", 1000.0), ("transactional", 800.0)], 6);
+        for trial in result.trials.iter_mut().filter(|trial| trial.profile == "transactional") {
+            trial.load.as_mut().unwrap().transactions = Some(TransactionFigures {
+                committed: 10,
+                aborted: 1,
+                stalled_share: 0.5 + f64::from(trial.round) / 100.0,
+                ..TransactionFigures::default()
+            });
+        }
+        let warnings = judge(&mut result, Path::new("no-such-folder"));
+        let of = |profile: &str| {
+            result.summaries.iter().find(|summary| summary.profile == profile).unwrap().transactions.as_ref()
+        };
+        assert_eq!(of("all-acks"), None);
+        let found = of("transactional").unwrap();
+        assert_eq!((found.committed, found.aborted, found.indeterminate), (60, 6, 0));
+        assert!((found.stalled_share.unwrap().median - 0.525).abs() < 1e-9);
+        assert_eq!((&found.begin_to_committed, &found.flush, &found.commit), (&None, &None, &None));
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
+        assert!(warnings[1].what.contains("transactional: time of flushes is not merged"), "{}", warnings[1].what);
     }
 
     #[test]

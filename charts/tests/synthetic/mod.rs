@@ -10,13 +10,13 @@ use ackmark_schema::{
     promise::{Acks, Basis, Promise, Ruling},
     report::{
         CpuTime, Ending,
-        load::{Counts, Generator, Measured, Provocations},
+        load::{Counts, Generator, Measured, Provocations, TransactionFigures},
         timeline::{Second, TIMELINE_FILE, Timeline},
         verify::{Examined, LedgerCounts, Verdict},
     },
     result::{
         Answer, BrokerFacts, Claim, ClusterFacts, Comparison, CurvePoint, Environment, Estimate, ProfileRecord,
-        ProfileVerdict, Provider, RunResult, Steadiness, Summary, Trial, TrialFinding, TrialLoad,
+        ProfileVerdict, Provider, RunResult, Steadiness, Summary, TransactionSummary, Trial, TrialFinding, TrialLoad,
     },
     scenario::Scenario,
     version::SchemaId,
@@ -53,6 +53,8 @@ pub struct Run {
     pub ending: Ending,
     /// Trials of the last profile that are not steady.
     pub unsteady: u32,
+    /// Transactions of a trial, of profiles that have any.
+    pub transactions: u64,
 }
 
 impl Default for Run {
@@ -66,6 +68,7 @@ impl Default for Run {
             provider: Provider::Local,
             ending: Ending::Completed,
             unsteady: 0,
+            transactions: 30,
         }
     }
 }
@@ -152,6 +155,8 @@ impl Run {
                 latency_end_to_end: None,
                 curve_intended: if phase == "rate" { self.curve(at) } else { Vec::new() },
                 latency_is_acknowledgement: acknowledged,
+                transactions: is_transactional(name)
+                    .then(|| self.summary_of_transactions(at, (rounds - left_out).into())),
             });
         }
         result.verdicts.push(self.verdict(name, &record(name).promise.unwrap()));
@@ -177,12 +182,48 @@ impl Run {
                 latency_intended: (phase == "rate").then(|| self.summary_of_latency(at)),
                 latency_send: None,
                 latency_is_acknowledgement: name != "at-most-once",
-                transactions: None,
+                transactions: is_transactional(name).then(|| TransactionFigures {
+                    committed: self.transactions,
+                    begin_to_committed: self.times(at, Self::wobble(at, round), self.transactions),
+                    ..TransactionFigures::default()
+                }),
                 provocations: Provocations::NONE,
                 generator: Generator::default(),
                 brokers_cpu: Some(CpuTime::default()),
             }),
             verification: None,
+        }
+    }
+
+    /// Times of transactions: the further the profile, the longer.
+    fn times(&self, at: usize, part: f64, count: u64) -> LatencySummary {
+        let us = self.latency_us(at) * 5.0 * part;
+        let percentile = Percentile {
+            percentile: 50.0,
+            value_us: (count >= 6).then_some(us as u64),
+            low_us: (count >= 6).then_some((us * 0.9) as u64),
+            high_us: (count >= 6).then_some((us * 1.1) as u64),
+            needs: 6,
+        };
+        LatencySummary {
+            count,
+            sent: count,
+            min_us: Some((us * 0.7) as u64),
+            max_us: Some((us * 1.4) as u64),
+            percentiles: vec![percentile],
+        }
+    }
+
+    fn summary_of_transactions(&self, at: usize, trials: u64) -> TransactionSummary {
+        let count = self.transactions * trials;
+        TransactionSummary {
+            committed: count,
+            aborted: 0,
+            indeterminate: 0,
+            begin_to_committed: Some(self.times(at, 1.0, count)),
+            flush: Some(self.times(at, 0.6, count)),
+            commit: Some(self.times(at, 0.1, count)),
+            stalled_share: estimate(&[0.69, 0.7, 0.71]),
         }
     }
 
@@ -329,8 +370,14 @@ pub fn find(result: &mut RunResult, profile: &str, class: Class, count: u64, ver
     entry.verdict = entry.verdict.max(verdict);
 }
 
+fn is_transactional(name: &str) -> bool {
+    name.starts_with("transactional")
+}
+
 fn record(name: &str) -> ProfileRecord {
-    let known = profile::built_in().into_iter().find(|profile| profile.name == name);
+    let built_in = if is_transactional(name) { "transactional" } else { name };
+    let known = profile::built_in().into_iter().find(|profile| profile.name == built_in);
+    let known = known.map(|profile| Profile { name: name.into(), ..profile });
     let profile = known.unwrap_or_else(|| Profile {
         name: name.into(),
         description: String::new(),
@@ -346,8 +393,8 @@ fn record(name: &str) -> ProfileRecord {
             "leader-ack" => Acks::Leader,
             _ => Acks::All,
         },
-        idempotence: matches!(name, "idempotent" | "transactional"),
-        transactional: name == "transactional",
+        idempotence: name == "idempotent" || is_transactional(name),
+        transactional: is_transactional(name),
         retries: 5,
         max_in_flight: 5,
         replication_factor: 3,

@@ -41,6 +41,7 @@ consumers, pipelines, deduplication), holds each count against the one that has 
 
 Examples:
   ackmark bench quick
+  ackmark bench transactions
   ackmark bench delivery --dry-run
   ackmark bench semantics
   ackmark bench own.toml -b localhost:9092 -X compression.type=lz4")]

@@ -30,7 +30,8 @@ pub(crate) fn cells(summary: &LatencySummary) -> Vec<Text> {
     cells
 }
 
-fn cell(summary: &LatencySummary, percentile: f64) -> Text {
+/// One percentile, or why there is none.
+pub(crate) fn cell(summary: &LatencySummary, percentile: f64) -> Text {
     match summary.at(percentile) {
         Some(found) => match found.value_us {
             Some(value_us) => figures::micros(value_us).into(),

@@ -34,6 +34,15 @@ pub(crate) fn document(result: &RunResult) -> Document {
     if !throughput.is_empty() {
         document.heading("Throughput").table(throughput).table(comparisons(result));
     }
+    let transactions = transactions(result);
+    if !transactions.is_empty() {
+        document.heading("Transactions").table(transactions);
+        document.sentence(Text::new(
+            "p50 over the transactions of all trials: of begin to committed, and of it of flush and commit; stalled: share \
+             of the measured time in which a transaction was being ended, so that nothing could be sent, median of trials.",
+            Tone::Faint,
+        ));
+    }
     let latencies = latencies(result);
     if !latencies.is_empty() {
         document.heading("Latency").table(latencies);
@@ -193,6 +202,41 @@ fn comparisons(result: &RunResult) -> Table {
             format!("{:.2}", found.ratio).into(),
             interval,
             found.pairs.to_string().into(),
+        ]);
+    }
+    table
+}
+
+fn transactions(result: &RunResult) -> Table {
+    let mut table = Table::new(
+        2,
+        [
+            "phase",
+            "profile",
+            "begin to committed",
+            "flush",
+            "commit",
+            "stalled",
+            "committed",
+            "aborted",
+            "indeterminate",
+        ],
+    );
+    for summary in &result.summaries {
+        let Some(found) = &summary.transactions else { continue };
+        let p50 = |time: &Option<LatencySummary>| {
+            time.as_ref().map_or_else(|| Text::new(figures::NONE, Tone::Faint), |time| latency::cell(time, 50.0))
+        };
+        table.row([
+            Text::from(summary.phase.as_str()),
+            summary.profile.as_str().into(),
+            p50(&found.begin_to_committed),
+            p50(&found.flush),
+            p50(&found.commit),
+            median(found.stalled_share, |share| format!("{:.1} %", share * 100.0)),
+            figures::count(found.committed).into(),
+            figures::count(found.aborted).into(),
+            figures::count(found.indeterminate).into(),
         ]);
     }
     table
