@@ -19,7 +19,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("bench", &["schema", "stats", "client", "cluster"]),
     ("charts", &["schema", "stats"]),
     ("cli", &["schema", "stats", "ledger", "client", "wire", "cluster", "loadgen", "verifier", "bench", "charts"]),
-    ("peers", &["schema", "stats", "client", "cluster", "bench"]),
+    ("peers", &["schema", "stats", "client", "wire", "cluster", "bench"]),
 ];
 
 /// Who may use librdkafka outside of tests.
