@@ -60,7 +60,7 @@ pub(crate) fn goal(
         | Measure::TransactionTime
         | Measure::EqualTransactionTime => return None,
     };
-    let is_comparable = measure != Measure::AtEqualTime || times.is_some_and(|times| EQUAL.contains(&times.ratio));
+    let is_comparable = measure != Measure::AtEqualTime || times.is_some_and(are_equal);
     let ratio = ratio.filter(|_| is_comparable);
     let interval =
         ratio.and_then(|ratio| Some(Interval { low: ratio.low?, high: ratio.high?, confidence: ratio.confidence? }));
@@ -73,6 +73,11 @@ pub(crate) fn goal(
         }
     };
     Some(Goal { bound, answer })
+}
+
+/// Whether all of the interval says so: rounds that are far off on either side may be equal on average.
+fn are_equal(times: &Ratio) -> bool {
+    times.low.zip(times.high).is_some_and(|(low, high)| EQUAL.contains(&low) && EQUAL.contains(&high))
 }
 
 /// `≥ 2.5: reached`.
@@ -115,6 +120,20 @@ mod tests {
         assert_eq!(said(Contender::Kcat, Measure::Process, &ratio(0.5, 0.9)), "no goal");
         let without = Ratio { low: None, high: None, confidence: None, pairs: 2, ..ratio(3.0, 3.0) };
         assert_eq!(said(Contender::Kafka, Measure::Interval, &without), "≥ 2.5: open", "too few pairs");
+    }
+
+    #[test]
+    fn a_goal_at_equal_time_is_answered_only_where_times_are_equal_in_every_round() {
+        let answer = |times: Option<&Ratio>| {
+            let (cell, contender, _) = AT_EQUAL_TIME;
+            goal(cell, contender, Measure::AtEqualTime, Some(&ratio(2.1, 2.5)), times).map(|goal| goal.answer)
+        };
+        assert_eq!(answer(Some(&ratio(0.95, 1.08))), Some(Answer::Confirmed));
+        assert_eq!(answer(Some(&ratio(0.75, 1.25))), Some(Answer::Inconclusive), "equal on average only");
+        assert_eq!(answer(Some(&ratio(1.2, 1.3))), Some(Answer::Inconclusive));
+        let few = Ratio { low: None, high: None, confidence: None, pairs: 2, ..ratio(1.0, 1.0) };
+        assert_eq!(answer(Some(&few)), Some(Answer::Inconclusive), "too few pairs");
+        assert_eq!(answer(None), Some(Answer::Inconclusive), "nobody counted");
     }
 
     #[test]

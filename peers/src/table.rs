@@ -217,8 +217,8 @@ not tell how many it had: each has a producer epoch of its own (transaction vers
 log tell. *Flush*: draining what is outstanding, and *commit*: medians of ackmark's own report. Asked for the same time,
 transactions of two contenders take different times; with longer ones there are fewer commits. *At equal time*: ackmark
 is asked for what, by the rounds before, makes its transactions take as long as those of Kafka's tool; a goal at equal
-time is open where they differ by more than a tenth. Beside its own settings without transactions, the ratio says what
-transactions cost.
+time is open unless all of the times' interval lies within a tenth of equal. Beside its own settings without
+transactions, the ratio says what transactions cost.
 "
     );
 }
