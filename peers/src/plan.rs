@@ -191,6 +191,8 @@ mod tests {
 
     #[test]
     fn the_order_follows_from_the_seed_and_differs_between_rounds() {
+        use Contender::{Ackmark, FranzGo, Kafka, Librdkafka, RdkafkaPerformance};
+
         let all = plan(&[]).expect("defaults");
         let part = plan(&["--cells", "idempotent-100", "--rounds", "2"]).expect("one cell");
         let orders: Vec<_> = (0..6).map(|round| all.order(&CELLS[2], round, &Contender::ALL)).collect();
@@ -198,7 +200,6 @@ mod tests {
             assert_eq!(order, &part.order(&CELLS[2], round as u32, &Contender::ALL), "other cells do not matter");
             let mut sorted = order.clone();
             sorted.sort();
-            use Contender::{Ackmark, FranzGo, Kafka, Librdkafka, RdkafkaPerformance};
             let senders = [Ackmark, Librdkafka, RdkafkaPerformance, FranzGo, Kafka];
             assert_eq!(sorted, senders, "each once, without kcat, which only reads");
         }
