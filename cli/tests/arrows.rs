@@ -26,7 +26,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "charts",
         ],
     ),
-    ("peers", &["schema", "stats", "client", "cluster", "bench"]),
+    ("peers", &["schema", "stats", "client", "wire", "cluster", "bench"]),
 ];
 
 /// Who may use librdkafka outside of tests.

@@ -23,6 +23,7 @@ use crate::{
 Examples (make peers ARGS='…'):
   --dry-run
   --only produce --rounds 10
+  --only transact --contenders kafka,ackmark-equal-time
   --cells all-acks-100,consume-100 --contenders ackmark,franz-go")]
 pub struct Arguments {
     /// Only cells of this kind
@@ -77,8 +78,10 @@ impl Arguments {
 /// A kind of cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
-    /// Sending
+    /// Sending without transactions
     Produce,
+    /// Sending in transactions
+    Transact,
     /// Reading
     Consume,
 }

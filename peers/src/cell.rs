@@ -51,7 +51,13 @@ const fn produce(
     value_bytes: u32,
 ) -> CellPlan {
     let messages = if value_bytes > 500 { 1_000_000 } else { 5_000_000 };
-    CellPlan { name, title, work: Work::Produce { all_acks, idempotent }, value_bytes, messages, one_broker: false }
+    let work = Work::Produce { all_acks, idempotent, transaction_ms: None };
+    CellPlan { name, title, work, value_bytes, messages, one_broker: false }
+}
+
+const fn transact(name: &'static str, title: &'static str, transaction_ms: u32, messages: u64) -> CellPlan {
+    let work = Work::Produce { all_acks: true, idempotent: true, transaction_ms: Some(transaction_ms) };
+    CellPlan { name, title, work, value_bytes: 100, messages, one_broker: false }
 }
 
 const fn consume(name: &'static str, title: &'static str, value_bytes: u32, one_broker: bool) -> CellPlan {
@@ -60,7 +66,7 @@ const fn consume(name: &'static str, title: &'static str, value_bytes: u32, one_
 }
 
 /// All cells, in the order in which they run.
-pub(crate) const CELLS: [CellPlan; 8] = [
+pub(crate) const CELLS: [CellPlan; 11] = [
     produce("all-acks-100", "Producing 100 B, acks=all", true, false, 100),
     produce("leader-ack-100", "Producing 100 B, acks=1", false, false, 100),
     produce("idempotent-100", "Producing 100 B, idempotent", true, true, 100),
@@ -69,6 +75,10 @@ pub(crate) const CELLS: [CellPlan; 8] = [
     consume("consume-100-one-broker", "Reading 100 B from one broker", 100, true),
     consume("consume-1024", "Reading 1 KiB from three brokers", 1024, false),
     consume("consume-1024-one-broker", "Reading 1 KiB from one broker", 1024, true),
+    // At 10 ms a run is slow, at 1000 ms it is to have more than a few transactions.
+    transact("transactions-10ms", "Producing 100 B in transactions of 10 ms", 10, 2_000_000),
+    transact("transactions-100ms", "Producing 100 B in transactions of 100 ms", 100, 5_000_000),
+    transact("transactions-1000ms", "Producing 100 B in transactions of 1000 ms", 1000, 8_000_000),
 ];
 
 /// The cell of a name, for the command line.
@@ -81,9 +91,15 @@ impl CellPlan {
     /// Its kind.
     pub(crate) fn kind(&self) -> Kind {
         match self.work {
+            Work::Produce { transaction_ms: Some(_), .. } => Kind::Transact,
             Work::Produce { .. } => Kind::Produce,
             Work::Consume => Kind::Consume,
         }
+    }
+
+    /// After how long transactions are to be committed, milliseconds; `None` without any.
+    pub(crate) fn transaction_ms(&self) -> Option<u32> {
+        if let Work::Produce { transaction_ms, .. } = self.work { transaction_ms } else { None }
     }
 
     /// Replicas of each partition of its topics.
@@ -105,6 +121,7 @@ impl CellPlan {
     pub(crate) fn profile(&self) -> &'static str {
         match self.work {
             Work::Produce { all_acks: false, .. } => "leader-ack",
+            Work::Produce { transaction_ms: Some(_), .. } => "transactional",
             Work::Produce { idempotent: true, .. } => "idempotent",
             Work::Produce { .. } | Work::Consume => "all-acks",
         }
@@ -118,7 +135,7 @@ impl CellPlan {
             format!("{PARTITIONS} partitions, replication factor 3, min.insync.replicas 2")
         };
         let work = match self.work {
-            Work::Produce { all_acks, idempotent } => vec![
+            Work::Produce { all_acks, idempotent, .. } => vec![
                 ("acks", if all_acks { "all" } else { "1" }.to_owned()),
                 ("idempotence", if idempotent { "on" } else { "off" }.to_owned()),
                 ("linger", format!("{LINGER_MS} ms")),
@@ -155,7 +172,9 @@ impl CellPlan {
                 ("page cache", "the topic is in it: written just before".to_owned()),
             ],
         };
-        let all = [("topic", topic)].into_iter().chain(work);
+        let transactions =
+            self.transaction_ms().map(|ms| ("transactions", format!("committed {ms} ms after they began")));
+        let all = [("topic", topic)].into_iter().chain(work).chain(transactions);
         all.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
@@ -174,6 +193,11 @@ mod tests {
 
     #[test]
     fn settings_read_well() {
-        insta::assert_json_snapshot!([CELLS[0].settings(), CELLS[4].settings(), CELLS[5].settings()]);
+        insta::assert_json_snapshot!([
+            CELLS[0].settings(),
+            CELLS[4].settings(),
+            CELLS[5].settings(),
+            CELLS[9].settings()
+        ]);
     }
 }

@@ -9,6 +9,12 @@ use crate::arguments::Kind;
 pub(crate) enum Contender {
     /// `ackmark load` with verification data on, `ackmark verify` of the whole log
     Ackmark,
+    /// ackmark with transactions that take as long, from begin to committed, as those of Kafka's tool
+    AckmarkEqualTime,
+    /// ackmark without transactions: idempotent
+    AckmarkIdempotent,
+    /// ackmark without transactions and idempotence: acks=all
+    AckmarkAllAcks,
     /// The bare librdkafka loop: the client crate's examples `bare_loop` and `bare_read`
     Librdkafka,
     /// librdkafka's own benchmark
@@ -23,13 +29,25 @@ pub(crate) enum Contender {
 
 impl Contender {
     /// All, in the order of the tables.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Ackmark, Self::Librdkafka, Self::RdkafkaPerformance, Self::FranzGo, Self::Kafka, Self::Kcat];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Ackmark,
+        Self::AckmarkEqualTime,
+        Self::AckmarkIdempotent,
+        Self::AckmarkAllAcks,
+        Self::Librdkafka,
+        Self::RdkafkaPerformance,
+        Self::FranzGo,
+        Self::Kafka,
+        Self::Kcat,
+    ];
 
     /// As on the command line and in the result.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ackmark => "ackmark",
+            Self::AckmarkEqualTime => "ackmark-equal-time",
+            Self::AckmarkIdempotent => "ackmark-idempotent",
+            Self::AckmarkAllAcks => "ackmark-all-acks",
             Self::Librdkafka => "librdkafka",
             Self::RdkafkaPerformance => "rdkafka-performance",
             Self::FranzGo => "franz-go",
@@ -42,13 +60,17 @@ impl Contender {
     pub(crate) fn label(self, kind: Kind) -> &'static str {
         match (self, kind) {
             (Self::Ackmark, Kind::Produce) => "**ackmark load**, verification data on",
+            (Self::Ackmark, Kind::Transact) => "**ackmark load**, transactional, verification data on",
+            (Self::AckmarkEqualTime, _) => "ackmark load, transactions as long as Kafka's",
+            (Self::AckmarkIdempotent, _) => "ackmark load, idempotent",
+            (Self::AckmarkAllAcks, _) => "ackmark load, acks=all",
             (Self::Ackmark, Kind::Consume) => "**ackmark verify**, the whole log judged",
-            (Self::Librdkafka, Kind::Produce) => "bare librdkafka loop",
+            (Self::Librdkafka, Kind::Produce | Kind::Transact) => "bare librdkafka loop",
             (Self::Librdkafka, Kind::Consume) => "librdkafka batch-consume loop",
             (Self::RdkafkaPerformance, _) => "rdkafka_performance",
-            (Self::FranzGo, Kind::Produce) => "franz-go",
+            (Self::FranzGo, Kind::Produce | Kind::Transact) => "franz-go",
             (Self::FranzGo, Kind::Consume) => "franz-go bare consumer",
-            (Self::Kafka, Kind::Produce) => "kafka-producer-perf-test",
+            (Self::Kafka, Kind::Produce | Kind::Transact) => "kafka-producer-perf-test",
             (Self::Kafka, Kind::Consume) => "kafka-consumer-perf-test",
             (Self::Kcat, _) => "kcat",
         }
@@ -57,9 +79,20 @@ impl Contender {
     /// Whether it competes in cells of that kind.
     pub(crate) fn does(self, kind: Kind) -> bool {
         match kind {
-            Kind::Produce => self != Self::Kcat,
-            Kind::Consume => self != Self::RdkafkaPerformance,
+            Kind::Produce => self != Self::Kcat && !self.is_variant(),
+            Kind::Transact => self == Self::Ackmark || self.is_variant() || self == Self::Kafka,
+            Kind::Consume => self != Self::RdkafkaPerformance && !self.is_variant(),
         }
+    }
+
+    /// Whether it is ackmark itself with another setting than the cell's.
+    pub(crate) fn is_variant(self) -> bool {
+        matches!(self, Self::AckmarkEqualTime | Self::AckmarkIdempotent | Self::AckmarkAllAcks)
+    }
+
+    /// Whether it produces in transactions where a cell asks for them.
+    pub(crate) fn has_transactions(self) -> bool {
+        matches!(self, Self::Ackmark | Self::AckmarkEqualTime | Self::Kafka)
     }
 }
 

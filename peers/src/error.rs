@@ -5,6 +5,7 @@ use std::{io, path::PathBuf};
 use ackmark_bench::BenchError;
 use ackmark_client::ClientError;
 use ackmark_cluster::ClusterError;
+use ackmark_wire::{config::ConfigError, error::WireError};
 use thiserror::Error;
 
 /// A series that could not start, or could not go on. What was measured until then is in the result folder.
@@ -27,6 +28,12 @@ pub enum PeersError {
     /// Kafka refuses, or does not answer.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The brokers' addresses mean nothing to the log reader.
+    #[error(transparent)]
+    Address(#[from] ConfigError),
     /// No result folder.
     #[error(transparent)]
     Folder(#[from] BenchError),

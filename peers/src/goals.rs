@@ -1,6 +1,8 @@
 //! What ackmark asks of itself beside each contender. A goal is answered by the ratio's interval: reached where all of
 //! it is, missed where none of it is, open otherwise.
 
+use std::ops::RangeInclusive;
+
 use ackmark_schema::{
     peers::{Bound, Goal, Measure, Ratio},
     result::Answer,
@@ -10,7 +12,7 @@ use ackmark_stats::{Interval, answer};
 use crate::contender::Contender;
 
 /// ackmark's rate over a contender's, by cell.
-const RATES: [(&str, Contender, Bound); 17] = [
+const RATES: [(&str, Contender, Bound); 18] = [
     ("all-acks-100", Contender::Kafka, Bound::AtLeast(2.5)),
     ("all-acks-100", Contender::RdkafkaPerformance, Bound::AtLeast(1.1)),
     ("all-acks-100", Contender::FranzGo, Bound::AtLeast(1.0)),
@@ -28,17 +30,38 @@ const RATES: [(&str, Contender, Bound); 17] = [
     ("consume-100-one-broker", Contender::Librdkafka, Bound::AtLeast(8.0)),
     ("consume-100-one-broker", Contender::Kafka, Bound::AtLeast(6.0)),
     ("consume-1024-one-broker", Contender::FranzGo, Bound::AtLeast(3.0)),
+    ("transactions-100ms", Contender::AckmarkIdempotent, Bound::AtLeast(0.9)),
 ];
+/// Likewise, with transactions of equal time.
+const AT_EQUAL_TIME: (&str, Contender, Bound) = ("transactions-100ms", Contender::Kafka, Bound::AtLeast(2.0));
+/// How far apart times are that count as equal: a tenth of the other's.
+const EQUAL: RangeInclusive<f64> = 0.9..=1.1;
 /// ackmark's CPU time over every contender's.
 const CPU: Bound = Bound::Below(1.0);
 
-/// The goal of a measure beside a contender in a cell, answered; `None` where there is none.
-pub(crate) fn goal(cell: &str, contender: Contender, measure: Measure, ratio: Option<&Ratio>) -> Option<Goal> {
+/// The goal of a measure beside a contender in a cell, answered; `None` where there is none. `times`: the ratio of
+/// transactions' times where rates at equal time are compared. Without it, or where they are not equal, that goal is open.
+pub(crate) fn goal(
+    cell: &str,
+    contender: Contender,
+    measure: Measure,
+    ratio: Option<&Ratio>,
+    times: Option<&Ratio>,
+) -> Option<Goal> {
+    let is_asked = |goal: &(&str, Contender, Bound)| goal.0 == cell && goal.1 == contender;
     let bound = match measure {
-        Measure::Cpu => CPU,
-        Measure::Interval => RATES.into_iter().find(|goal| goal.0 == cell && goal.1 == contender)?.2,
-        Measure::AfterWarmUp | Measure::Process | Measure::BrokersCpu => return None,
+        Measure::Cpu if !contender.is_variant() => CPU,
+        Measure::Interval => RATES.into_iter().find(is_asked)?.2,
+        Measure::AtEqualTime => Some(AT_EQUAL_TIME).filter(is_asked)?.2,
+        Measure::Cpu
+        | Measure::AfterWarmUp
+        | Measure::Process
+        | Measure::BrokersCpu
+        | Measure::TransactionTime
+        | Measure::EqualTransactionTime => return None,
     };
+    let is_comparable = measure != Measure::AtEqualTime || times.is_some_and(are_equal);
+    let ratio = ratio.filter(|_| is_comparable);
     let interval =
         ratio.and_then(|ratio| Some(Interval { low: ratio.low?, high: ratio.high?, confidence: ratio.confidence? }));
     let answer = match bound {
@@ -50,6 +73,11 @@ pub(crate) fn goal(cell: &str, contender: Contender, measure: Measure, ratio: Op
         }
     };
     Some(Goal { bound, answer })
+}
+
+/// Whether all of the interval says so: rounds that are far off on either side may be equal on average.
+fn are_equal(times: &Ratio) -> bool {
+    times.low.zip(times.high).is_some_and(|(low, high)| EQUAL.contains(&low) && EQUAL.contains(&high))
 }
 
 /// `≥ 2.5: reached`.
@@ -77,7 +105,7 @@ mod tests {
     }
 
     fn said(contender: Contender, measure: Measure, ratio: &Ratio) -> String {
-        goal("all-acks-100", contender, measure, Some(ratio)).map_or("no goal".into(), |goal| words(&goal))
+        goal("all-acks-100", contender, measure, Some(ratio), None).map_or("no goal".into(), |goal| words(&goal))
     }
 
     #[test]
@@ -95,8 +123,22 @@ mod tests {
     }
 
     #[test]
+    fn a_goal_at_equal_time_is_answered_only_where_times_are_equal_in_every_round() {
+        let answer = |times: Option<&Ratio>| {
+            let (cell, contender, _) = AT_EQUAL_TIME;
+            goal(cell, contender, Measure::AtEqualTime, Some(&ratio(2.1, 2.5)), times).map(|goal| goal.answer)
+        };
+        assert_eq!(answer(Some(&ratio(0.95, 1.08))), Some(Answer::Confirmed));
+        assert_eq!(answer(Some(&ratio(0.75, 1.25))), Some(Answer::Inconclusive), "equal on average only");
+        assert_eq!(answer(Some(&ratio(1.2, 1.3))), Some(Answer::Inconclusive));
+        let few = Ratio { low: None, high: None, confidence: None, pairs: 2, ..ratio(1.0, 1.0) };
+        assert_eq!(answer(Some(&few)), Some(Answer::Inconclusive), "too few pairs");
+        assert_eq!(answer(None), Some(Answer::Inconclusive), "nobody counted");
+    }
+
+    #[test]
     fn goals_are_of_cells_in_which_the_contender_competes() {
-        for (name, contender, _) in RATES {
+        for (name, contender, _) in RATES.into_iter().chain([AT_EQUAL_TIME]) {
             let cell = cell::named(name).expect("a cell");
             assert!(contender.does(cell.kind()), "{name} {contender:?}");
         }

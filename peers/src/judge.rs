@@ -8,12 +8,21 @@ use ackmark_stats::{median_interval, paired_ratio};
 use crate::{contender::Contender, goals};
 
 /// All measures, in the order of the result.
-const MEASURES: [Measure; 5] =
-    [Measure::Interval, Measure::AfterWarmUp, Measure::Process, Measure::Cpu, Measure::BrokersCpu];
+const MEASURES: [Measure; 8] = [
+    Measure::Interval,
+    Measure::AfterWarmUp,
+    Measure::Process,
+    Measure::Cpu,
+    Measure::BrokersCpu,
+    Measure::TransactionTime,
+    // Before the rate that it is a condition of.
+    Measure::EqualTransactionTime,
+    Measure::AtEqualTime,
+];
 
 /// What follows from the runs of the cell of that name. Those of round 0 are discarded.
 pub(crate) fn figures(cell: &str, runs: &[Run], messages: u64) -> Vec<Figure> {
-    let mut figures = Vec::new();
+    let mut figures: Vec<Figure> = Vec::new();
     for contender in Contender::ALL {
         for measure in MEASURES {
             let own = by_round(runs, contender, measure, messages);
@@ -22,7 +31,9 @@ pub(crate) fn figures(cell: &str, runs: &[Run], messages: u64) -> Vec<Figure> {
             let (mut ackmark_over_this, mut goal) = (None, None);
             if contender != Contender::Ackmark {
                 ackmark_over_this = over(&ackmark(runs, measure, messages), &own);
-                goal = goals::goal(cell, contender, measure, ackmark_over_this.as_ref());
+                let times = figures.last().filter(|last| last.measure == Measure::EqualTransactionTime);
+                let times = times.and_then(|times| times.ackmark_over_this.as_ref());
+                goal = goals::goal(cell, contender, measure, ackmark_over_this.as_ref(), times);
             }
             figures.push(Figure { contender: contender.name().to_owned(), measure, estimate, ackmark_over_this, goal });
         }
@@ -32,8 +43,13 @@ pub(crate) fn figures(cell: &str, runs: &[Run], messages: u64) -> Vec<Figure> {
 
 /// ackmark's side of a ratio: it has no warm-up of its own, so that its whole interval is compared.
 fn ackmark(runs: &[Run], measure: Measure, messages: u64) -> BTreeMap<u32, f64> {
-    let measure = if measure == Measure::AfterWarmUp { Measure::Interval } else { measure };
-    by_round(runs, Contender::Ackmark, measure, messages)
+    let (who, measure) = match measure {
+        Measure::AfterWarmUp => (Contender::Ackmark, Measure::Interval),
+        Measure::AtEqualTime => (Contender::AckmarkEqualTime, Measure::Interval),
+        Measure::EqualTransactionTime => (Contender::AckmarkEqualTime, Measure::TransactionTime),
+        measure => (Contender::Ackmark, measure),
+    };
+    by_round(runs, who, measure, messages)
 }
 
 fn by_round(runs: &[Run], contender: Contender, measure: Measure, messages: u64) -> BTreeMap<u32, f64> {
@@ -47,6 +63,13 @@ fn value(run: &Run, measure: Measure, messages: f64) -> Option<f64> {
         Measure::AfterWarmUp => run.after_warm_up_per_s,
         Measure::Process => Some(messages / run.process_s),
         Measure::Cpu => Some(run.cpu.total_s() / messages * 1e6),
+        Measure::TransactionTime => run.transactions.as_ref()?.mean_ms,
+        // What is made equal are ackmark's transactions, to those of Kafka's tool.
+        Measure::EqualTransactionTime if run.contender == Contender::Kafka.name() => run.transactions.as_ref()?.mean_ms,
+        Measure::AtEqualTime if run.contender == Contender::Kafka.name() => {
+            run.transactions.as_ref().and(Some(messages / run.interval_s?))
+        }
+        Measure::EqualTransactionTime | Measure::AtEqualTime => None,
         Measure::BrokersCpu => Some(run.brokers_cpu?.total_s() / messages * 1e6),
     }
 }
@@ -65,7 +88,11 @@ fn over(ackmark: &BTreeMap<u32, f64>, other: &BTreeMap<u32, f64>) -> Option<Rati
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use ackmark_schema::report::CpuTime;
+    use ackmark_schema::{
+        peers::{CountedBy, RunTransactions},
+        report::CpuTime,
+        result::Answer,
+    };
 
     use super::*;
 
@@ -79,6 +106,7 @@ pub(crate) mod tests {
             cpu: CpuTime { user_s: cpu_s, system_s: 0.0 },
             brokers_cpu: Some(CpuTime { user_s: 2.0 * cpu_s, system_s: 0.0 }),
             after_warm_up_per_s: None,
+            transactions: None,
         }
     }
 
@@ -111,6 +139,49 @@ pub(crate) mod tests {
         let cpu = find(&figures, Contender::Kafka, Measure::Cpu).ackmark_over_this.as_ref().expect("six pairs");
         assert!((cpu.ratio - 0.25).abs() < 1e-9, "{cpu:?}");
         assert!(find(&figures, Contender::Ackmark, Measure::Process).ackmark_over_this.is_none());
+    }
+
+    /// A run with transactions that took so long.
+    pub(crate) fn in_transactions(contender: Contender, round: u32, interval_s: f64, mean_ms: f64) -> Run {
+        let transactions = RunTransactions {
+            asked_ms: 100,
+            committed: Some((interval_s * 1e3 / mean_ms) as u64),
+            counted_by: Some(if contender == Contender::Kafka { CountedBy::Epochs } else { CountedBy::Report }),
+            markers: 60,
+            mean_ms: Some(mean_ms),
+            flush_p50_ms: (contender != Contender::Kafka).then_some(mean_ms / 2.0),
+            commit_p50_ms: None,
+        };
+        Run { transactions: Some(transactions), ..run(contender, round, interval_s, 1.0) }
+    }
+
+    #[test]
+    fn rates_at_equal_time_are_those_of_the_variant_and_count_only_where_times_are_equal() {
+        for (equal_ms, answer) in [(104.0, Answer::Confirmed), (130.0, Answer::Inconclusive)] {
+            let mut runs = Vec::new();
+            for round in 0..=6 {
+                runs.push(in_transactions(Contender::Ackmark, round, 1.0, 200.0));
+                runs.push(in_transactions(Contender::AckmarkEqualTime, round, 1.25, equal_ms));
+                runs.push(run(Contender::AckmarkIdempotent, round, 0.95, 1.0));
+                runs.push(in_transactions(Contender::Kafka, round, 3.0, 100.0));
+            }
+            let figures = figures("transactions-100ms", &runs, 1_000_000);
+            let ratio = |contender, measure| {
+                find(&figures, contender, measure).ackmark_over_this.as_ref().map_or(f64::NAN, |ratio| ratio.ratio)
+            };
+            assert!((ratio(Contender::Kafka, Measure::Interval) - 3.0).abs() < 1e-9);
+            assert!((ratio(Contender::Kafka, Measure::AtEqualTime) - 2.4).abs() < 1e-9, "the variant's rate");
+            assert!((ratio(Contender::Kafka, Measure::TransactionTime) - 2.0).abs() < 1e-9);
+            assert!((ratio(Contender::Kafka, Measure::EqualTransactionTime) - equal_ms / 100.0).abs() < 1e-9);
+            let goal = |contender, measure| find(&figures, contender, measure).goal.map(|goal| goal.answer);
+            assert_eq!(goal(Contender::Kafka, Measure::AtEqualTime), Some(answer));
+            assert_eq!(goal(Contender::Kafka, Measure::Interval), None, "unequal times");
+            assert_eq!(goal(Contender::AckmarkIdempotent, Measure::Interval), Some(Answer::Confirmed));
+            assert_eq!(goal(Contender::AckmarkIdempotent, Measure::Cpu), None, "it is ackmark itself");
+            let of_variants = |measure| figures.iter().filter(|figure| figure.measure == measure).count();
+            assert_eq!(of_variants(Measure::AtEqualTime), 1, "of Kafka's tool alone");
+            assert_eq!(of_variants(Measure::TransactionTime), 3, "of those with transactions");
+        }
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -15,11 +18,13 @@ use ackmark_schema::{
     result::{ClusterFacts, Provider},
     units::Bytes,
 };
+use ackmark_wire::config::WireConfig;
 use rustix::fs::statvfs;
 
 use crate::{
     cell::{CellPlan, PARTITIONS},
     error::PeersError,
+    log::{self, Tally},
 };
 
 /// How long a topic may take to be there with all its replicas, to tell its offsets, or to go.
@@ -133,7 +138,7 @@ impl Kafka {
     }
 
     /// Records that a topic holds, once it holds `expected` of them or will not: the sum of its end offsets less its
-    /// first ones. A record counts once the replicas in sync have it: after acks=all at once, after acks=1 that takes a
+    /// first ones, the markers that end transactions among them. A record counts once the replicas in sync have it: after acks=all at once, after acks=1 that takes a
     /// while, and the next run must not begin before.
     ///
     /// # Errors
@@ -141,17 +146,30 @@ impl Kafka {
     pub(crate) fn records(&self, cell: &CellPlan, topic: &str, expected: u64) -> Result<u64, PeersError> {
         let start = Instant::now();
         let wait_max = match cell.work {
-            Work::Produce { all_acks: false, .. } => REPLICATION_MAX,
+            Work::Produce { all_acks: false, .. } | Work::Produce { transaction_ms: Some(_), .. } => REPLICATION_MAX,
             Work::Produce { .. } | Work::Consume => SETTLING_MAX,
         };
         loop {
             let offsets = self.admin.offsets(topic, TIMEOUT)?;
             let records = offsets.iter().map(|partition| (partition.high - partition.low) as u64).sum();
-            if records >= expected || start.elapsed() > wait_max {
+            // A commit is answered before its markers are in the log.
+            let closed = offsets.iter().all(|partition| partition.last_stable == partition.high);
+            if (records >= expected && closed) || start.elapsed() > wait_max {
                 return Ok(records);
             }
             thread::sleep(LOOK_INTERVAL);
         }
+    }
+
+    /// What a topic holds, read from its start to its end. The inner error tells what of it could not be read.
+    ///
+    /// # Errors
+    /// The brokers cannot be asked, or the user wants an end.
+    pub(crate) fn log(&self, topic: &str, stop: &AtomicBool) -> Result<Result<Tally, String>, PeersError> {
+        let servers = self.servers();
+        let config = WireConfig::from_properties([("bootstrap.servers", servers.as_str())])?;
+        let read = log::read(&config, topic, &self.admin.offsets(topic, TIMEOUT)?, stop);
+        if stop.load(Ordering::Relaxed) { Err(PeersError::Interrupted) } else { Ok(read?) }
     }
 
     /// Stops brokers that were started here.

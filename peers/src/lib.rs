@@ -11,6 +11,12 @@
 //! of reading to the last message), as the contender itself reports it, and the whole *process*, taken here. CPU time
 //! is that of the process, from the kernel.
 //!
+//! In cells with transactions the contenders are ackmark, Kafka's tool, and *variants* of ackmark: without transactions
+//! (what do they cost?), and with transactions that take as long as those of Kafka's tool. Asked for the same time, the
+//! two do not come to the same: what is outstanding has to drain before a commit, and the longer that takes, the fewer
+//! commits a run has. So the time from begin to committed stands beside each rate, and the rates at equal time are
+//! compared.
+//!
 //! # Limits
 //! Brokers and contenders share the processors of one machine: figures compare contenders, they are no capacity.
 //!
@@ -23,6 +29,8 @@
 //! | [`plan`] | which run when, and how long it takes |
 //! | [`child`] | one process: bounded, stoppable, its time and CPU time |
 //! | [`kafka`] | the brokers and the topics |
+//! | [`log`] | what a run in transactions left in the log |
+//! | [`transactions`] | how many, how long, and ackmark's at equal time |
 //! | [`run`] | all of it, in order |
 //! | [`judge`] | from runs to figures |
 //! | [`goals`] | what ackmark asks of itself |
@@ -41,10 +49,12 @@ mod error;
 mod goals;
 mod judge;
 mod kafka;
+mod log;
 mod plan;
 mod run;
 mod table;
 mod tools;
+mod transactions;
 
 use std::{
     process::ExitCode,

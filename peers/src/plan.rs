@@ -51,6 +51,13 @@ impl Plan {
         if cells.is_empty() {
             return Err(PeersError::Usage("--only and --cells together leave nothing to measure".into()));
         }
+        if arguments.contenders.contains(&Contender::AckmarkEqualTime)
+            && !arguments.contenders.contains(&Contender::Kafka)
+        {
+            return Err(PeersError::Usage(
+                "ackmark-equal-time follows the transactions of kafka: name that in --contenders, too".into(),
+            ));
+        }
         let named = |contender: &Contender| arguments.contenders.is_empty() || arguments.contenders.contains(contender);
         let takes_part = |contender: &Contender| cells.iter().any(|cell| contender.does(cell.kind()));
         let contenders: Vec<Contender> = Contender::ALL
@@ -80,10 +87,8 @@ impl Plan {
     pub(crate) fn warm_up_before(&self) -> u64 {
         let first = &self.cells[0];
         let discarded = match first.kind() {
-            Kind::Produce => {
-                first.messages * self.contenders.iter().filter(|who| who.does(Kind::Produce)).count() as u64
-            }
             Kind::Consume => first.messages,
+            kind => first.messages * self.contenders.iter().filter(|who| who.does(kind)).count() as u64,
         };
         self.warm_up.saturating_sub(discarded)
     }
@@ -103,7 +108,7 @@ impl Plan {
         let runs = self.contenders.iter().filter(|contender| contender.does(cell.kind()));
         let round: Duration = runs.map(|contender| run_time(*contender, cell)).sum();
         let write = match cell.kind() {
-            Kind::Produce => Duration::ZERO,
+            Kind::Produce | Kind::Transact => Duration::ZERO,
             Kind::Consume => Duration::from_secs_f64(cell.messages as f64 * cell_bytes(cell) / 150e6),
         };
         write + round * (self.rounds + 1)
@@ -149,6 +154,10 @@ fn cell_bytes(cell: &CellPlan) -> f64 {
 fn run_time(contender: Contender, cell: &CellPlan) -> Duration {
     let small = cell.value_bytes <= 500;
     let per_s = match (cell.work, contender, small) {
+        (Work::Produce { transaction_ms: Some(ms), .. }, who, _) if who.has_transactions() => {
+            let (kafka, ackmark) = if ms < 50 { (0.3e6, 0.5e6) } else { (0.65e6, 1.1e6) };
+            if who == Contender::Kafka { kafka } else { ackmark }
+        }
         (Work::Produce { .. }, Contender::Kafka, true) => 0.8e6,
         (Work::Produce { .. }, Contender::Kafka, false) => 0.2e6,
         (Work::Produce { .. }, _, true) => 1.9e6,
@@ -163,10 +172,10 @@ fn run_time(contender: Contender, cell: &CellPlan) -> Duration {
     let own = match (contender, cell.kind()) {
         // Joins a group first (group.initial.rebalance.delay.ms).
         (Contender::Kafka, Kind::Consume) => Duration::from_secs(4),
-        (Contender::Kafka, Kind::Produce) => Duration::from_secs(1),
+        (Contender::Kafka, Kind::Produce | Kind::Transact) => Duration::from_secs(1),
         _ => Duration::ZERO,
     };
-    let topic = if cell.kind() == Kind::Produce { RUN_OVERHEAD } else { RUN_OVERHEAD / 3 };
+    let topic = if cell.kind() == Kind::Consume { RUN_OVERHEAD / 3 } else { RUN_OVERHEAD };
     topic + own + Duration::from_secs_f64(cell.messages as f64 / per_s)
 }
 
@@ -182,6 +191,8 @@ mod tests {
 
     #[test]
     fn the_order_follows_from_the_seed_and_differs_between_rounds() {
+        use Contender::{Ackmark, FranzGo, Kafka, Librdkafka, RdkafkaPerformance};
+
         let all = plan(&[]).expect("defaults");
         let part = plan(&["--cells", "idempotent-100", "--rounds", "2"]).expect("one cell");
         let orders: Vec<_> = (0..6).map(|round| all.order(&CELLS[2], round, &Contender::ALL)).collect();
@@ -189,16 +200,19 @@ mod tests {
             assert_eq!(order, &part.order(&CELLS[2], round as u32, &Contender::ALL), "other cells do not matter");
             let mut sorted = order.clone();
             sorted.sort();
-            assert_eq!(sorted, Contender::ALL[..5], "each once, without kcat, which only reads");
+            let senders = [Ackmark, Librdkafka, RdkafkaPerformance, FranzGo, Kafka];
+            assert_eq!(sorted, senders, "each once, without kcat, which only reads");
         }
         assert!(orders.windows(2).any(|two| two[0] != two[1]));
         assert_ne!(orders[1..6], (1..6).map(|round| all.order(&CELLS[0], round, &Contender::ALL)).collect::<Vec<_>>());
     }
 
     #[test]
-    fn the_default_series_takes_less_than_25_minutes() {
+    fn the_default_series_takes_less_than_35_minutes_a_third_of_it_for_transactions() {
         let estimate = plan(&[]).expect("defaults").estimate();
-        assert!((10 * 60..25 * 60).contains(&estimate.as_secs()), "{estimate:?}");
+        assert!((20 * 60..35 * 60).contains(&estimate.as_secs()), "{estimate:?}");
+        let transactions = plan(&["--only", "transact"]).expect("three cells").cells_from(0);
+        assert!((estimate / 4..estimate / 2).contains(&transactions), "{transactions:?} of {estimate:?}");
     }
 
     #[test]
@@ -210,6 +224,10 @@ mod tests {
         assert!(chosen.cells.iter().all(|cell| cell.messages == 10_000));
         let nothing = plan(&["--only", "consume", "--cells", "all-acks-100"]).expect_err("nothing is left");
         assert!(nothing.to_string().contains("--only and --cells"), "{nothing}");
+        let lonely = plan(&["--contenders", "ackmark-equal-time"]).expect_err("there is nobody to follow");
+        assert!(lonely.to_string().contains("follows the transactions of kafka"), "{lonely}");
+        let own = plan(&["--only", "transact", "--contenders", "ackmark-idempotent"]).expect("two settings of ackmark");
+        assert_eq!(own.contenders, [Contender::Ackmark, Contender::AckmarkIdempotent]);
         let alone = plan(&["--only", "produce", "--contenders", "kcat"]).expect_err("nobody is left");
         assert!(alone.to_string().contains("--contenders"), "{alone}");
     }

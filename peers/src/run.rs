@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -33,6 +34,7 @@ use crate::{
     plan::Plan,
     table,
     tools::{self, Entrant, Job, Source, Tool, ackmark},
+    transactions::{self, EqualTime},
 };
 
 /// The name of a result folder's end.
@@ -170,7 +172,7 @@ impl Series<'_> {
             say(&format!("{name}: {title}, {messages} messages a run; about {left} min left"));
             self.result.cells.push(empty(cell));
             match cell.kind() {
-                Kind::Produce => self.rounds(cell, None, say)?,
+                Kind::Produce | Kind::Transact => self.rounds(cell, None, say)?,
                 Kind::Consume => {
                     let load = self.work.join("load");
                     self.with_topic(cell, |series, topic| {
@@ -224,7 +226,7 @@ impl Series<'_> {
     fn write_by_ackmark(&self, cell: &CellPlan, topic: &str, load: &Path, messages: u64) -> Result<(), PeersError> {
         let tool = self.tool(Contender::Ackmark).map_err(|why| PeersError::NoAckmark(why.to_owned()))?;
         let servers = self.kafka.servers();
-        let job = Job { cell, servers: &servers, topic, messages, load };
+        let job = Job { cell, servers: &servers, topic, transaction_ms: None, messages, load };
         match child::run(ackmark::write_command(tool, &job), self.work, bound(messages), self.stop) {
             Ok(_) => Ok(()),
             Err(Undone::Failed(why)) => Err(PeersError::NoTopic(why)),
@@ -237,6 +239,7 @@ impl Series<'_> {
         let there: Vec<Contender> =
             self.entrants.iter().filter(|entrant| entrant.tool.is_ok()).map(|entrant| entrant.contender).collect();
         let mut failed: BTreeMap<Contender, usize> = BTreeMap::new();
+        let mut equal_time = cell.transaction_ms().map(EqualTime::new);
         for round in 0..=self.plan.rounds {
             for contender in self.plan.order(cell, round, &there) {
                 if failed.get(&contender).is_some_and(|times| *times >= FAILURES_MAX) {
@@ -245,10 +248,17 @@ impl Series<'_> {
                 if self.stop.load(Ordering::Relaxed) {
                     return Err(PeersError::Interrupted);
                 }
+                let transaction_ms = transaction_ms(cell, contender, equal_time.as_ref());
                 let outcome = match written {
-                    Some((topic, records)) => self.one(cell, contender, topic, records)?,
-                    None => self.with_topic(cell, |series, topic| series.one(cell, contender, topic, cell.messages))?,
+                    Some((topic, records)) => self.one(cell, contender, topic, records, transaction_ms)?,
+                    None => self.with_topic(cell, |series, topic| {
+                        series.one(cell, contender, topic, cell.messages, transaction_ms)
+                    })?,
                 };
+                let had = outcome.as_ref().ok().and_then(|run| run.transactions.as_ref());
+                if let Some((equal_time, had)) = equal_time.as_mut().zip(had) {
+                    equal_time.learn(contender, had);
+                }
                 say(&told(cell, contender, round, self.plan.rounds, &outcome));
                 let times = if outcome.is_ok() { 0 } else { failed.get(&contender).copied().unwrap_or_default() + 1 };
                 failed.insert(contender, times);
@@ -289,12 +299,13 @@ impl Series<'_> {
         contender: Contender,
         topic: &str,
         messages: u64,
+        transaction_ms: Option<u32>,
     ) -> Result<Result<Run, String>, PeersError> {
         let (servers, scratch) = (self.kafka.servers(), self.work.join("run"));
         // Readers need the ledger of the topic; a producer writes one of its own.
         let load = if cell.kind() == Kind::Consume { self.work.join("load") } else { scratch.join("load") };
         fs::create_dir_all(&scratch).map_err(PeersError::io("create a temporary folder"))?;
-        let job = Job { cell, servers: &servers, topic, messages, load: &load };
+        let job = Job { cell, servers: &servers, topic, transaction_ms, messages, load: &load };
         let tool = match self.tool(contender) {
             Ok(tool) => tool,
             Err(why) => return Ok(Err(why.to_owned())),
@@ -334,20 +345,35 @@ impl Series<'_> {
         if told.interval_s.is_some_and(|interval| interval <= 0.0) {
             return Ok(Err("it says that it took no time".into()));
         }
-        if cell.kind() == Kind::Produce {
+        if cell.kind() != Kind::Consume {
             let records = self.kafka.records(cell, job.topic, job.messages)?;
-            if records != job.messages {
+            // Markers are among the records of a run in transactions, whose log is read below.
+            if records != job.messages && job.transaction_ms.is_none() {
                 return Ok(Err(differs(job.messages, records)));
             }
         }
+        let brokers_cpu = self.kafka.cpu().zip(brokers_before).map(|(after, before)| after - before);
+        let transactions = match job.transaction_ms {
+            None => None,
+            Some(asked_ms) => {
+                let of_run = self.kafka.log(job.topic, self.stop)?.and_then(|log| {
+                    transactions::of_run(asked_ms, job.messages, told.interval_s, told.transactions, &log)
+                });
+                match of_run {
+                    Ok(found) => Some(found),
+                    Err(why) => return Ok(Err(why)),
+                }
+            }
+        };
         Ok(Ok(Run {
             contender: contender.name().to_owned(),
             round: 0,
             interval_s: told.interval_s,
             process_s: done.process.as_secs_f64(),
             cpu: done.cpu,
-            brokers_cpu: self.kafka.cpu().zip(brokers_before).map(|(after, before)| after - before),
+            brokers_cpu,
             after_warm_up_per_s: told.after_warm_up_per_s,
+            transactions,
         }))
     }
 
@@ -357,6 +383,15 @@ impl Series<'_> {
             Some(Entrant { tool: Err(why), .. }) => Err(why),
             None => Err("it does not take part"),
         }
+    }
+}
+
+/// After how long a contender is to commit its transactions in its next run; `None` where it is to have none.
+fn transaction_ms(cell: &CellPlan, contender: Contender, equal_time: Option<&EqualTime>) -> Option<u32> {
+    match contender {
+        Contender::AckmarkEqualTime => equal_time.map(EqualTime::ask_ms),
+        contender if contender.has_transactions() => cell.transaction_ms(),
+        _ => None,
     }
 }
 
@@ -428,7 +463,12 @@ fn told(cell: &CellPlan, contender: Contender, round: u32, rounds: u32, outcome:
         Ok(run) => {
             let million = cell.messages as f64 / 1e6;
             let interval = run.interval_s.unwrap_or(run.process_s);
-            format!("{who} {:>6.2} M/s   {:.3} CPU s/M", million / interval, run.cpu.total_s() / million)
+            let mut line =
+                format!("{who} {:>6.2} M/s   {:.3} CPU s/M", million / interval, run.cpu.total_s() / million);
+            if let Some(mean_ms) = run.transactions.as_ref().and_then(|transactions| transactions.mean_ms) {
+                let _ = write!(line, "   {mean_ms:.0} ms a transaction");
+            }
+            line
         }
         Err(why) => format!("{who} no figure: {why}"),
     }

@@ -22,6 +22,8 @@ macro_rules! line {
     }};
 }
 
+mod transactions;
+
 /// The text.
 pub(crate) fn text(result: &PeersResult) -> String {
     let mut text = format!("# {}\n\n", result.id);
@@ -30,6 +32,9 @@ pub(crate) fn text(result: &PeersResult) -> String {
         if let Some(plan) = CELLS.iter().find(|plan| plan.name == cell.name) {
             table(&mut text, plan, cell, result);
         }
+    }
+    if result.cells.iter().any(|cell| cell.runs.iter().any(|run| run.transactions.is_some())) {
+        transaction_notes(&mut text);
     }
     notes(&mut text);
     text
@@ -101,17 +106,12 @@ fn table(text: &mut String, plan: &CellPlan, cell: &Cell, result: &PeersResult) 
             line!(text, "| {label} | not available | | | | | | | |");
             continue;
         }
-        let figure = |measure| {
-            cell.figures.iter().find(|figure| figure.contender == contender.name() && figure.measure == measure)
-        };
+        let figure = |measure| figure_of(cell, contender, measure);
         let value =
             |measure, scale| figure(measure).map_or("–".to_owned(), |figure| estimate(&figure.estimate, scale));
-        let ratio = |measure| {
-            let found = figure(measure).and_then(|figure: &Figure| figure.ackmark_over_this.as_ref());
-            match contender {
-                Contender::Ackmark => String::new(),
-                _ => found.map_or("–".to_owned(), times),
-            }
+        let ratio = |measure| match contender {
+            Contender::Ackmark => String::new(),
+            _ => ratio_of(cell, contender, measure).map_or("–".to_owned(), times),
         };
         let goals = [Measure::Interval, Measure::Cpu].into_iter().filter_map(|of| figure(of)?.goal.as_ref());
         let goals: Vec<String> = goals.map(goals::words).collect();
@@ -131,8 +131,14 @@ fn table(text: &mut String, plan: &CellPlan, cell: &Cell, result: &PeersResult) 
             let (rate, times) = (value(Measure::AfterWarmUp, 1e6), ratio(Measure::AfterWarmUp));
             line!(text, "| … after its first third | {rate} | | | | {times} | | | |");
         }
+        if let Some(equal) = figure(Measure::AtEqualTime) {
+            let (rate, times) = (value(Measure::AtEqualTime, 1e6), ratio(Measure::AtEqualTime));
+            let goal = equal.goal.as_ref().map(goals::words).unwrap_or_default();
+            line!(text, "| … beside transactions as long as its own | {rate} | | | | {times} | | | {goal} |");
+        }
     }
     line!(text, "");
+    transactions::table(text, cell);
     for failure in &cell.failures {
         let round = if failure.round == 0 { "discarded round".into() } else { format!("round {}", failure.round) };
         line!(text, "- {} has no figure in {round}: {}", failure.contender, failure.reason);
@@ -140,6 +146,14 @@ fn table(text: &mut String, plan: &CellPlan, cell: &Cell, result: &PeersResult) 
     if !cell.failures.is_empty() {
         line!(text, "");
     }
+}
+
+fn figure_of(cell: &Cell, contender: Contender, measure: Measure) -> Option<&Figure> {
+    cell.figures.iter().find(|figure| figure.contender == contender.name() && figure.measure == measure)
+}
+
+fn ratio_of(cell: &Cell, contender: Contender, measure: Measure) -> Option<&Ratio> {
+    figure_of(cell, contender, measure)?.ackmark_over_this.as_ref()
 }
 
 /// `2.03 (1.67 to 2.15)`: median and range.
@@ -183,11 +197,29 @@ a run waits for has them.
 
 Ratios: estimate (97 % interval or better), paired by round. *Goals* are what ackmark asks of itself: reached where all
 of the interval is, missed where none of it is, else open; *up to*: the interval's upper end. Each run is checked: a
-producer by the topic's end offsets, a reader by what it says that it read; one that did less has no figure. Short runs are unkind to a JVM, which compiles
-while it runs: kafka-producer-perf-test is given for the whole run, which is compared, and after its first third
+producer by the topic's end offsets, a reader by what it says that it read, one in transactions by the log, in which all
+its messages must be, committed; one that did less has no figure. Short runs are unkind to a JVM, which compiles while it
+runs: kafka-producer-perf-test is given for the whole run, which is compared, and after its first third
 (`--warmup-records`), against ackmark's whole run. At 1 KiB it is bound by drawing random bytes.
 
 Every run, with its command: [{RESULT_FILE}]({RESULT_FILE})"
+    );
+}
+
+/// What a reader must know of figures with transactions.
+fn transaction_notes(text: &mut String) {
+    line!(
+        text,
+        "\
+Transactions: *begin to committed* is the mean of a run, its interval over the number of transactions, since each begins
+with the message that follows the commit before; the last one is cut short by the end of the messages. Kafka's tool does
+not tell how many it had: each has a producer epoch of its own (transaction version 2), which the commit markers in the
+log tell. *Flush*: draining what is outstanding, and *commit*: medians of ackmark's own report. Asked for the same time,
+transactions of two contenders take different times; with longer ones there are fewer commits. *At equal time*: ackmark
+is asked for what, by the rounds before, makes its transactions take as long as those of Kafka's tool; a goal at equal
+time is open unless all of the times' interval lies within a tenth of equal. Beside its own settings without
+transactions, the ratio says what transactions cost.
+"
     );
 }
 
@@ -204,7 +236,10 @@ mod tests {
     use super::*;
     use crate::{
         arguments::Kind,
-        judge::{figures, tests::run},
+        judge::{
+            figures,
+            tests::{in_transactions, run},
+        },
     };
 
     fn facts(contender: Contender, version: Result<&str, &str>) -> Facts {
@@ -221,6 +256,14 @@ mod tests {
             let noise = 1.0 + f64::from(round) / 50.0;
             let seconds = |per_s: f64| plan.messages as f64 / per_s * noise;
             let million = plan.messages as f64 / 1e6;
+            if let Some(asked_ms) = plan.transaction_ms() {
+                let asked_ms = f64::from(asked_ms);
+                runs.push(in_transactions(Contender::Ackmark, round, seconds(1.3e6), 2.0 * asked_ms));
+                runs.push(in_transactions(Contender::AckmarkEqualTime, round, seconds(1.2e6), 1.1 * asked_ms));
+                runs.push(run(Contender::AckmarkIdempotent, round, seconds(1.4e6) / noise, 0.3 * million));
+                runs.push(in_transactions(Contender::Kafka, round, seconds(0.5e6), 1.08 * asked_ms));
+                continue;
+            }
             runs.push(run(Contender::Ackmark, round, seconds(2.0e6), 0.3 * million));
             runs.push(run(Contender::FranzGo, round, seconds(1.9e6) / noise, 0.35 * million));
             if plan.kind() == Kind::Produce {
@@ -232,7 +275,7 @@ mod tests {
             }
         }
         let reason = "it says that it did 4 of 5 messages".to_owned();
-        let failures = if plan.kind() == Kind::Produce { Vec::new() } else { vec![0, 3] };
+        let failures = if plan.kind() == Kind::Consume { vec![0, 3] } else { Vec::new() };
         Cell {
             name: plan.name.to_owned(),
             work: plan.work,
@@ -286,12 +329,14 @@ mod tests {
             },
             contenders: vec![
                 facts(Contender::Ackmark, Ok("ackmark 0.1.0, librdkafka 2.12.1")),
+                facts(Contender::AckmarkEqualTime, Ok("ackmark 0.1.0, librdkafka 2.12.1")),
+                facts(Contender::AckmarkIdempotent, Ok("ackmark 0.1.0, librdkafka 2.12.1")),
                 facts(Contender::RdkafkaPerformance, Err("it could not be built: make failed")),
                 facts(Contender::FranzGo, Ok("franz-go v1.22.2, go1.26.8")),
                 facts(Contender::Kafka, Ok("Kafka 4.3.1, Java 17.0.15")),
                 facts(Contender::Kcat, Ok("kcat 1.7.1, librdkafka 2.0.2")),
             ],
-            cells: vec![cell(&CELLS[0], rounds), cell(&CELLS[4], rounds)],
+            cells: vec![cell(&CELLS[0], rounds), cell(&CELLS[4], rounds), cell(&CELLS[9], rounds)],
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! | module | contender | where it comes from |
 //! |---|---|---|
-//! | [`ackmark`] | ackmark | this workspace |
+//! | [`ackmark`] | ackmark and its variants | this workspace |
 //! | [`librdkafka`] | the bare librdkafka loop | the client crate's examples |
 //! | [`rdkafka_performance`] | rdkafka_performance | the source that rdkafka-sys ships, with the library that ackmark links |
 //! | [`franz_go`] | franz-go | the Go module `franz-go/` beside this crate |
@@ -27,7 +27,10 @@ use std::{
 use ackmark_cluster::local::LocalOptions;
 
 use self::workspace::Built;
-use crate::{arguments::Arguments, cell::CellPlan, child::Done, contender::Contender, error::PeersError};
+use crate::{
+    arguments::Arguments, cell::CellPlan, child::Done, contender::Contender, error::PeersError,
+    transactions::ToldTransactions,
+};
 
 /// One run to be done.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +41,8 @@ pub(crate) struct Job<'a> {
     pub(crate) servers: &'a str,
     /// A fresh topic to write to, or the one to read.
     pub(crate) topic: &'a str,
+    /// After how long a transaction is to be committed, milliseconds; `None` for a run without transactions.
+    pub(crate) transaction_ms: Option<u32>,
     /// Messages to send, or records that the topic holds.
     pub(crate) messages: u64,
     /// The load folder: one to be made by `ackmark load`, or that of the topic to be read.
@@ -53,11 +58,13 @@ pub(crate) struct Told {
     pub(crate) interval_s: Option<f64>,
     /// Messages per second after a warm-up of its own.
     pub(crate) after_warm_up_per_s: Option<f64>,
+    /// Its transactions, where it tells of them.
+    pub(crate) transactions: Option<ToldTransactions>,
 }
 
 impl Told {
     fn new(messages: u64, interval_s: f64) -> Self {
-        Self { messages, interval_s: Some(interval_s), after_warm_up_per_s: None }
+        Self { messages, interval_s: Some(interval_s), after_warm_up_per_s: None, transactions: None }
     }
 }
 
@@ -135,7 +142,12 @@ pub(crate) fn prepare(
     let mut entrants = Vec::new();
     for &contender in contenders {
         let tool: Result<Box<dyn Tool>, String> = match contender {
-            Contender::Ackmark => boxed(Ok(ackmark::Ackmark::find(&builder, &built, source.remark())?)),
+            Contender::Ackmark
+            | Contender::AckmarkEqualTime
+            | Contender::AckmarkIdempotent
+            | Contender::AckmarkAllAcks => {
+                boxed(Ok(ackmark::Ackmark::find(contender, &builder, &built, source.remark())?))
+            }
             Contender::Librdkafka => boxed(librdkafka::Librdkafka::new(&built)),
             Contender::RdkafkaPerformance => boxed(rdkafka_performance::RdkafkaPerformance::build(&builder, &built)?),
             Contender::FranzGo => {
@@ -149,6 +161,12 @@ pub(crate) fn prepare(
             say(&format!("{} is not available: {why}", contender.name()));
         }
         entrants.push(Entrant { contender, tool });
+    }
+    let is_without = |entrant: &Entrant| entrant.contender == Contender::Kafka && entrant.tool.is_err();
+    if entrants.iter().any(is_without) {
+        for entrant in entrants.iter_mut().filter(|entrant| entrant.contender == Contender::AckmarkEqualTime) {
+            entrant.tool = Err("Kafka's tool, whose transactions it follows, is not available".into());
+        }
     }
     Ok(entrants)
 }
@@ -228,7 +246,8 @@ pub(crate) mod tests {
 
     /// A job of a cell.
     pub(crate) fn job(cell: &CellPlan, messages: u64) -> Job<'_> {
-        Job { cell, servers: "127.0.0.1:9092", topic: "t", messages, load: Path::new("/work/load") }
+        let (servers, load, transaction_ms) = ("127.0.0.1:9092", Path::new("/work/load"), cell.transaction_ms());
+        Job { cell, servers, topic: "t", transaction_ms, messages, load }
     }
 
     /// A command line without its program.

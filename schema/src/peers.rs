@@ -109,6 +109,9 @@ pub enum Work {
         all_acks: bool,
         /// `enable.idempotence`.
         idempotent: bool,
+        /// After how long each transaction is to be committed, milliseconds; absent without transactions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transaction_ms: Option<u32>,
     },
     /// A topic that is in the page cache is read from its start to its end.
     Consume,
@@ -134,6 +137,42 @@ pub struct Run {
     pub brokers_cpu: Option<CpuTime>,
     /// Messages per second after a warm-up of its own, where it has one.
     pub after_warm_up_per_s: Option<f64>,
+    /// Its transactions, where it had any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transactions: Option<RunTransactions>,
+}
+
+/// The transactions of a run: all were committed, one after the other, each begun with the message that follows the
+/// commit before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunTransactions {
+    /// After how long each was to be committed, milliseconds.
+    pub asked_ms: u32,
+    /// How many there were; absent where nothing tells.
+    pub committed: Option<u64>,
+    /// What tells how many there were; absent where nothing does.
+    pub counted_by: Option<CountedBy>,
+    /// Commit markers in the log: one for each partition of each transaction.
+    pub markers: u64,
+    /// From begin to committed, mean, milliseconds: the run's interval over `committed`. Absent where either is.
+    pub mean_ms: Option<f64>,
+    /// Draining what is outstanding before a commit, median, milliseconds, as the contender reports it; absent where it
+    /// reports none, or had too few transactions for a median.
+    pub flush_p50_ms: Option<f64>,
+    /// The commit itself, likewise.
+    pub commit_p50_ms: Option<f64>,
+}
+
+/// How transactions were counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CountedBy {
+    /// By the contender's own report.
+    Report,
+    /// By the producer epochs of the commit markers in the log: since transaction version 2 (KIP-890) each transaction
+    /// of a client that speaks it has one of its own.
+    Epochs,
 }
 
 /// A run without a figure.
@@ -162,6 +201,12 @@ pub enum Measure {
     Cpu,
     /// CPU seconds of all brokers per million messages.
     BrokersCpu,
+    /// From begin to committed, mean, milliseconds.
+    TransactionTime,
+    /// As `interval`, beside the run of ackmark's whose transactions took as long as this contender's.
+    AtEqualTime,
+    /// As `transaction-time`, beside the same run of ackmark's.
+    EqualTransactionTime,
 }
 
 /// One measure of one contender in one cell.

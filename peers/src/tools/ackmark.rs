@@ -3,8 +3,9 @@
 use std::{path::PathBuf, process::Command};
 
 use ackmark_schema::{
+    latency::LatencySummary,
     report::{
-        load::LoadReport,
+        load::{LoadReport, TransactionFigures},
         verify::{Verdict, VerifyReport},
     },
     text,
@@ -13,26 +14,34 @@ use ackmark_schema::{
 use super::{Builder, Job, Told, Tool, workspace::Built};
 use crate::{
     arguments::Kind,
-    cell::{self, PARTITIONS},
+    cell::{self, CellPlan, PARTITIONS},
     child::Done,
+    contender::Contender,
     error::PeersError,
+    transactions::ToldTransactions,
 };
 
-/// ackmark.
+/// ackmark, or a variant of it.
 #[derive(Debug)]
 pub(super) struct Ackmark {
+    contender: Contender,
     program: PathBuf,
     version: String,
 }
 
 impl Ackmark {
     /// Asks it for its version; `remark` goes with that.
-    pub(super) fn find(builder: &Builder<'_>, built: &Built, remark: &str) -> Result<Self, PeersError> {
+    pub(super) fn find(
+        contender: Contender,
+        builder: &Builder<'_>,
+        built: &Built,
+        remark: &str,
+    ) -> Result<Self, PeersError> {
         let mut ask = Command::new(&built.ackmark);
         ask.arg("--version");
         let done = builder.run(ask)?.map_err(PeersError::NoAckmark)?;
         let version = format!("{}{remark}", done.stdout.lines().next().unwrap_or_default());
-        Ok(Self { program: built.ackmark.clone(), version })
+        Ok(Self { contender, program: built.ackmark.clone(), version })
     }
 }
 
@@ -44,7 +53,7 @@ impl Tool for Ackmark {
     fn command(&self, job: &Job<'_>) -> Command {
         let mut command = Command::new(&self.program);
         match job.cell.kind() {
-            Kind::Produce => load(&mut command, job).arg("--no-seal"),
+            Kind::Produce | Kind::Transact => load(&mut command, job, self.profile(job.cell)).arg("--no-seal"),
             Kind::Consume => command.arg("verify").arg(job.load).args(["-b", job.servers]),
         };
         command.args(["--output", "json", "--progress", "none"]);
@@ -53,15 +62,29 @@ impl Tool for Ackmark {
 
     fn told(&self, job: &Job<'_>, done: &Done) -> Result<Told, String> {
         match job.cell.kind() {
-            Kind::Produce => loaded(&done.stdout),
+            Kind::Produce | Kind::Transact => loaded(&done.stdout),
             Kind::Consume => verified(&done.stdout),
         }
     }
 }
 
+impl Ackmark {
+    /// The cell's, or the variant's own.
+    fn profile(&self, cell: &CellPlan) -> &'static str {
+        match self.contender {
+            Contender::AckmarkIdempotent => "idempotent",
+            Contender::AckmarkAllAcks => "all-acks",
+            _ => cell.profile(),
+        }
+    }
+}
+
 /// Adds what a load of the cell's setting takes.
-fn load<'c>(command: &'c mut Command, job: &Job<'_>) -> &'c mut Command {
-    command.args(["load", "--yes", "-b", job.servers, "-t", job.topic, "--profile", job.cell.profile()]);
+fn load<'c>(command: &'c mut Command, job: &Job<'_>, profile: &str) -> &'c mut Command {
+    command.args(["load", "--yes", "-b", job.servers, "-t", job.topic, "--profile", profile]);
+    if let Some(ms) = job.transaction_ms {
+        command.args(["--transaction-duration", &format!("{ms}ms")]);
+    }
     command.args(["--messages", &job.messages.to_string(), "--size", &format!("{}B", job.cell.value_bytes)]);
     command.args(["--outstanding", &cell::OUTSTANDING.to_string()]);
     command.args(["--outstanding-bytes", &format!("{}KiB", cell::OUTSTANDING_KIB)]);
@@ -80,14 +103,26 @@ fn load<'c>(command: &'c mut Command, job: &Job<'_>) -> &'c mut Command {
 /// The command that writes the topic of a reading cell: sealed, so that it can be judged.
 pub(crate) fn write_command(tool: &dyn Tool, job: &Job<'_>) -> Command {
     let mut command = Command::new(tool.command(job).get_program());
-    load(&mut command, job).args(["--output", "json", "--progress", "none"]);
+    load(&mut command, job, job.cell.profile()).args(["--output", "json", "--progress", "none"]);
     command
 }
 
 /// What `load.json` says.
 pub(crate) fn loaded(json: &str) -> Result<Told, String> {
     let report: LoadReport = text::from_json("load.json", json).map_err(|error| error.to_string())?;
-    Ok(Told::new(report.measured.delivered, report.measured.duration_s))
+    let transactions = report.transactions.as_ref().map(told_transactions).transpose()?;
+    Ok(Told { transactions, ..Told::new(report.measured.delivered, report.measured.duration_s) })
+}
+
+/// What it says of transactions. One that was not committed is in the way of a figure.
+fn told_transactions(figures: &TransactionFigures) -> Result<ToldTransactions, String> {
+    let TransactionFigures { committed, aborted, indeterminate, .. } = *figures;
+    if aborted + indeterminate > 0 {
+        return Err(format!("of its transactions {aborted} were aborted, {indeterminate} have an unknown fate"));
+    }
+    let p50_ms = |times: &LatencySummary| Some(times.at(50.0)?.value_us? as f64 / 1e3);
+    let (flush_p50_ms, commit_p50_ms) = (p50_ms(&figures.flush), p50_ms(&figures.commit));
+    Ok(ToldTransactions { committed, flush_p50_ms, commit_p50_ms })
 }
 
 /// What `verify.json` says. A reader that did not judge, or found the promise broken, has not done the work.
@@ -109,6 +144,8 @@ fn verified(json: &str) -> Result<Told, String> {
 
 #[cfg(test)]
 mod tests {
+    use ackmark_schema::latency::Percentile;
+
     use super::*;
     use crate::{
         cell::CELLS,
@@ -124,6 +161,24 @@ mod tests {
         assert_eq!(told.messages, 20_000);
         assert!(told.interval_s.is_some_and(|interval| interval > 0.0 && interval < 60.0), "{told:?}");
         assert!(loaded("{}").is_err_and(|why| why.contains("load.json")));
+    }
+
+    #[test]
+    fn transactions_are_told_where_all_were_committed() {
+        let times = |median_us| LatencySummary {
+            percentiles: vec![Percentile { percentile: 50.0, value_us: median_us, ..Percentile::default() }],
+            ..LatencySummary::default()
+        };
+        let figures = TransactionFigures {
+            committed: 12,
+            flush: times(Some(46_500)),
+            commit: times(None),
+            ..TransactionFigures::default()
+        };
+        let told = told_transactions(&figures).expect("all were");
+        assert_eq!(told, ToldTransactions { committed: 12, flush_p50_ms: Some(46.5), commit_p50_ms: None });
+        let why = told_transactions(&TransactionFigures { aborted: 1, ..figures }).expect_err("one was not");
+        assert!(why.contains("1 were aborted"), "{why}");
     }
 
     #[test]
@@ -143,14 +198,21 @@ mod tests {
 
     #[test]
     fn equal_settings_are_on_the_command_line_of_ackmark() {
-        let tool = Ackmark { program: "ackmark".into(), version: "ackmark 0.1.0".into() };
+        let tool = |contender| Ackmark { contender, program: "ackmark".into(), version: "ackmark 0.1.0".into() };
+        let variant = Job { transaction_ms: None, ..job(&CELLS[9], 5_000_000) };
+        let line = |contender, job: &Job<'_>| arguments(&tool(contender).command(job));
         insta::assert_snapshot!(
             [
-                arguments(&tool.command(&job(&CELLS[2], 5_000_000))),
-                arguments(&tool.command(&job(&CELLS[4], 10_000_006)))
+                line(Contender::Ackmark, &job(&CELLS[2], 5_000_000)),
+                line(Contender::Ackmark, &job(&CELLS[4], 10_000_006)),
+                line(Contender::Ackmark, &job(&CELLS[9], 5_000_000)),
+                line(Contender::AckmarkEqualTime, &Job { transaction_ms: Some(42), ..job(&CELLS[9], 5_000_000) }),
+                line(Contender::AckmarkIdempotent, &variant),
+                line(Contender::AckmarkAllAcks, &variant),
             ]
             .join("\n")
         );
+        let tool = tool(Contender::Ackmark);
         let write = write_command(&tool, &job(&CELLS[4], 10_000_000));
         assert!(!arguments(&write).contains("--no-seal"), "what is read is sealed");
     }

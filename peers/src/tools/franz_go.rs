@@ -70,7 +70,7 @@ impl Tool for FranzGo {
         command.arg(if job.cell.work == Work::Consume { "read" } else { "produce" });
         command.args(["-b", job.servers, "-t", job.topic, "-n", &job.messages.to_string()]);
         match job.cell.work {
-            Work::Produce { all_acks, idempotent } => {
+            Work::Produce { all_acks, idempotent, .. } => {
                 command.args(["-s", &job.cell.value_bytes.to_string(), "-acks", if all_acks { "all" } else { "1" }]);
                 command.arg(format!("-idempotent={idempotent}")).args(["-linger", &format!("{}ms", cell::LINGER_MS)]);
                 command.args(["-batch-bytes", &cell::BATCH_BYTES.to_string()]);

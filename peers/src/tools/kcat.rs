@@ -49,7 +49,7 @@ impl Tool for Kcat {
 
     fn told(&self, _job: &Job<'_>, done: &Done) -> Result<Told, String> {
         let messages = ends(&done.stderr).ok_or_else(|| unexpected(&done.stderr))?;
-        Ok(Told { messages, interval_s: None, after_warm_up_per_s: None })
+        Ok(Told { messages, interval_s: None, after_warm_up_per_s: None, transactions: None })
     }
 }
 

@@ -26,7 +26,7 @@ impl Tool for Librdkafka {
     }
 
     fn command(&self, job: &Job<'_>) -> Command {
-        let Work::Produce { all_acks, idempotent } = job.cell.work else {
+        let Work::Produce { all_acks, idempotent, .. } = job.cell.work else {
             let mut command = Command::new(&self.bare_read);
             command.args([job.servers, job.topic]);
             command.arg(format!("fetch.max.bytes={}", cell::FETCH_BYTES));

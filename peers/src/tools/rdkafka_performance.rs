@@ -50,7 +50,7 @@ impl Tool for RdkafkaPerformance {
         let mut command = Command::new(&self.program);
         command.args(["-P", "-b", job.servers, "-t", job.topic]);
         command.args(["-s", &job.cell.value_bytes.to_string(), "-c", &job.messages.to_string()]);
-        if let Work::Produce { all_acks, idempotent } = job.cell.work {
+        if let Work::Produce { all_acks, idempotent, .. } = job.cell.work {
             for property in producer_properties(all_acks, idempotent) {
                 command.args(["-X", &property]);
             }
