@@ -10,8 +10,6 @@ use ackmark_schema::{
     result::{RunResult, Summary, Trial},
 };
 
-use plotters::style::WHITE;
-
 use crate::{
     canvas::{Anchor, Canvas},
     facts,
@@ -263,9 +261,13 @@ fn plot(canvas: &Canvas, groups: &[Group], bands: &[Band], top: f64, height: f64
             if let Some((low, high)) = point.range_us {
                 canvas.line((x.at(low), at.1), (x.at(high), at.1), group.style.colour, 1.6);
             }
-            // Ringed, so that it is seen on the mark of the median.
-            canvas.marker(Marker::Circle, at, 4.2, INK, false);
-            canvas.marker(Marker::Circle, at, 3.2, if point.used { group.style.colour } else { WHITE }, false);
+            if point.used {
+                // Ringed, so that it is seen on the mark of the median.
+                canvas.marker(Marker::Circle, at, 4.2, INK, false);
+                canvas.marker(Marker::Circle, at, 3.2, group.style.colour, false);
+            } else {
+                canvas.marker(Marker::Circle, at, 4.2, group.style.colour, true);
+            }
         }
     }
     let label = |per_s: f64, name: &str, note: String, style: Style| Label {
