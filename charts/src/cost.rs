@@ -51,7 +51,8 @@ pub(crate) fn draw(result: &RunResult, phase: &str, with_claims: bool) -> Result
     let body = costs_height + claims.iter().map(ClaimPanel::height).sum::<f64>();
     let figure = |row: &Row| format!("{}: {}, {}", row.name, row.figure, row.figure_note);
     let sheet = Sheet {
-        result,
+        notices: facts::notices(result),
+        conditions: facts::conditions(result),
         title: title(&compared, result.claims.first()),
         lead: lead(&compared),
         figures: rows.iter().map(figure).chain(claims.iter().map(ClaimPanel::words)).collect(),

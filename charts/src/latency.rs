@@ -53,7 +53,8 @@ pub(crate) fn draw(result: &RunResult, phase: &str) -> Result<Drawing, String> {
     }
     let height = PLOT_HEIGHT.max(labels::HEIGHT * curves.len() as f64);
     let sheet = Sheet {
-        result,
+        notices: facts::notices(result),
+        conditions: facts::conditions(result),
         title: title(result, phase, &curves),
         lead: format!(
             "Percentiles of latency from the intended send time to the delivery report, open loop at {}; bars: 95\u{a0}% \

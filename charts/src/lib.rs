@@ -8,6 +8,9 @@
 //! | `latency` | percentile curves on a nines axis | `rate` phases |
 //! | `timeline` | throughput and 99th percentile over time | all |
 //! | `verdicts` | what each promise kept: counts per class | verified runs |
+//! | `comparison` | rate of each setting, with what a crash doubled and lost | semantics |
+//! | `pipeline` | rate and cycle time of the exactly-once pipeline against its batch | semantics |
+//! | `stall` | last stable offset and high watermark while a dead producer's transaction is open | semantics |
 //!
 //! A second phase of a kind gives a chart of its own, named `throughput-<phase>`. A title states what was
 //! found, computed from the result; the foot states the conditions. What a result does not hold is not
@@ -27,6 +30,7 @@ mod palette;
 mod png;
 mod rows;
 mod scale;
+mod semantics;
 mod sheet;
 mod spending;
 mod throughput;
@@ -36,7 +40,7 @@ mod verdicts;
 
 use std::path::{Path, PathBuf};
 
-use ackmark_schema::{result::RunResult, scenario::Load};
+use ackmark_schema::{result::RunResult, scenario::Load, semantics::SemanticsResult};
 use thiserror::Error;
 
 use crate::sheet::Drawing;
@@ -102,12 +106,30 @@ impl Charts {
 /// `out` cannot be written. A timeline that cannot be read is no error: its trial is left out of the chart
 /// over time, which says so.
 pub fn render(result: &RunResult, folder: &Path, out: &Path) -> Result<Charts, ChartError> {
+    write_all(drawings(result, folder), out)
+}
+
+/// Draws the charts of the semantics put to the test into the folder `out`, which is made when it is missing.
+///
+/// # Errors
+/// `out` cannot be written.
+pub fn render_semantics(result: &SemanticsResult, out: &Path) -> Result<Charts, ChartError> {
+    let drawings = [
+        ("comparison", semantics::comparison(result)),
+        ("pipeline", semantics::batches(result)),
+        ("stall", semantics::stall(result)),
+    ];
+    write_all(drawings.map(|(name, drawing)| (name.to_owned(), drawing)).into(), out)
+}
+
+/// Writes drawings as SVG and PNG.
+fn write_all(drawings: Vec<(String, Result<Drawing, String>)>, out: &Path) -> Result<Charts, ChartError> {
     let write = |path: &Path, bytes: &[u8]| {
         std::fs::write(path, bytes).map_err(|source| ChartError::Write { path: path.into(), source })
     };
     std::fs::create_dir_all(out).map_err(|source| ChartError::Write { path: out.into(), source })?;
     let mut charts = Charts::default();
-    for (name, drawing) in drawings(result, folder) {
+    for (name, drawing) in drawings {
         match drawing {
             Ok(Drawing { title, svg }) => {
                 let [svg_path, png_path] = ["svg", "png"].map(|kind| out.join(format!("{name}.{kind}")));

@@ -2,11 +2,9 @@
 //!
 //! Heights follow from the texts, so that nothing is clipped: a chart grows downwards.
 
-use ackmark_schema::result::RunResult;
-
 use crate::{
     canvas::{self, Canvas, Ink},
-    facts, font,
+    font,
     palette::{ALARM, GREY, INK},
 };
 
@@ -40,8 +38,11 @@ pub(crate) struct Drawing {
 }
 
 /// What a chart says around its body.
-pub(crate) struct Sheet<'a> {
-    pub(crate) result: &'a RunResult,
+pub(crate) struct Sheet {
+    /// What must be known before anything else.
+    pub(crate) notices: Vec<String>,
+    /// Under which it was measured, for the foot.
+    pub(crate) conditions: String,
     /// What was found.
     pub(crate) title: String,
     /// What is drawn and how to read it.
@@ -52,22 +53,21 @@ pub(crate) struct Sheet<'a> {
     pub(crate) notes: Vec<String>,
 }
 
-impl Sheet<'_> {
+impl Sheet {
     /// Draws a chart whose body is `body` pixels high; `draw` is given the body's upper edge.
     pub(crate) fn draw(self, body: f64, draw: impl FnOnce(&Canvas, f64)) -> Drawing {
         let drawable = |text: &str| font::drawable(text);
         let wrap = |ink: Ink, text: &str, lines: usize| ink.face.wrap(&drawable(text), INNER, lines);
         let title = wrap(TITLE, &self.title, 4);
-        let notices: Vec<String> = facts::notices(self.result).iter().flat_map(|text| wrap(NOTICE, text, 2)).collect();
+        let notices: Vec<String> = self.notices.iter().flat_map(|text| wrap(NOTICE, text, 2)).collect();
         let lead = wrap(LEAD, &self.lead, 4);
-        let conditions = facts::conditions(self.result);
         let mut foot: Vec<String> = self.notes.iter().flat_map(|note| wrap(SMALL, note, 4)).collect();
-        foot.extend(wrap(SMALL, &conditions, 5));
+        foot.extend(wrap(SMALL, &self.conditions, 5));
 
         let top = 18.0 + TITLE_LINE * title.len() as f64 + LINE * (notices.len() + lead.len()) as f64 + GAP;
         let foot_top = top + body + 14.0;
         let height = (foot_top + FOOT_LINE * foot.len() as f64 + 14.0).ceil();
-        let description = self.description(&conditions);
+        let description = self.description();
         let svg = canvas::svg(WIDTH, height, &drawable(&self.title), &drawable(&description), |canvas| {
             let mut y = 18.0;
             let mut lines = |lines: &[String], ink: Ink, height: f64| {
@@ -88,9 +88,9 @@ impl Sheet<'_> {
     }
 
     /// What the picture says, for those who do not see it.
-    fn description(&self, conditions: &str) -> String {
+    fn description(&self) -> String {
         let texts = [self.lead.as_str()].into_iter().chain(self.figures.iter().map(String::as_str));
-        let texts = texts.chain(self.notes.iter().map(String::as_str)).chain([conditions]);
+        let texts = texts.chain(self.notes.iter().map(String::as_str)).chain([self.conditions.as_str()]);
         texts.map(|text| format!("{}.", text.trim_end_matches('.'))).collect::<Vec<_>>().join(" ")
     }
 }

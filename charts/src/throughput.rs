@@ -26,7 +26,8 @@ pub(crate) fn draw(result: &RunResult, phase: &str) -> Result<Drawing, String> {
         bars: true,
     };
     let sheet = Sheet {
-        result,
+        notices: facts::notices(result),
+        conditions: facts::conditions(result),
         title: title(&rows),
         lead: lead(result, phase, &rows),
         figures: rows.iter().map(|row| format!("{}: {}, {}", row.name, row.figure, row.figure_note)).collect(),

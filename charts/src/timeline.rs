@@ -87,7 +87,8 @@ pub(crate) fn draw(
     let notes = (!unread.is_empty())
         .then(|| format!("{} without a timeline: {}", numbers::of(unread.len() as u64, "trial"), unread[0]));
     let sheet = Sheet {
-        result,
+        notices: facts::notices(result),
+        conditions: facts::conditions(result),
         title: if findings.is_empty() { "No measured interval to report".into() } else { findings.join(". ") },
         lead:
             "One point per interval: a second, in short trials a quarter of one. Strong: the trial with the median figure; faint: the other trials; shaded: warm-up."

@@ -84,7 +84,8 @@ pub(crate) fn draw(result: &RunResult, phase: &str) -> Result<Drawing, String> {
     let words = groups.iter().map(|group| format!("{}: {}", group.profile, group.note()));
     let words = words.chain(bands.iter().map(|band| format!("{}: {}", band.profile, band.note())));
     let sheet = Sheet {
-        result,
+        notices: facts::notices(result),
+        conditions: facts::conditions(result),
         title: title(&groups),
         lead: lead(&groups, &bands),
         figures: words.chain(spending.words()).collect(),

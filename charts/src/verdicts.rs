@@ -177,7 +177,8 @@ pub(crate) fn draw(result: &RunResult) -> Result<Drawing, String> {
     let head = HEAD_LINE * HEAD_LINES + 8.0;
     let body = head + ROW * rows.len() as f64 + LEGEND + DETAIL_LINE * details.len() as f64;
     let sheet = Sheet {
-        result,
+        notices: facts::notices(result),
+        conditions: facts::conditions(result),
         title: title(result),
         lead: "Each cell: how many, out of how many, and what the promise says of it; counts are over all trials.".into(),
         figures: rows.iter().map(words).collect(),

@@ -7,7 +7,7 @@ use std::{
 
 use ackmark_schema::{
     manifest::{MANIFEST_FILE, Manifest},
-    result::{RESULT_FILE, RunResult},
+    result::RESULT_FILE,
     text,
 };
 use serde::Serialize;
@@ -85,15 +85,14 @@ pub(crate) fn default_name() -> PathBuf {
     format!("load-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S")).into()
 }
 
-/// Reads a result by its folder or its `result.json`; tells the folder too.
+/// The text of a result, by its folder or its `result.json`; tells the file and the folder too.
 ///
 /// # Errors
-/// There is none, or one of another version.
-pub(crate) fn result(path: &Path) -> Result<(RunResult, PathBuf), Problem> {
+/// There is none.
+pub(crate) fn result_text(path: &Path) -> Result<(String, String, PathBuf), Problem> {
     let file = if path.is_dir() { path.join(RESULT_FILE) } else { path.to_owned() };
     let content = files::read("result", &file)
         .map_err(|problem| problem.hint("name a folder under results/, or the result.json in it"))?;
-    let result = text::from_json(&file.display().to_string(), &content)?;
     let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-    Ok((result, folder))
+    Ok((content, file.display().to_string(), folder))
 }

@@ -65,6 +65,14 @@ async fn one(stage: &Stage<'_>, profile: &str, shown: &mut Shown) -> Result<Kill
             causes: vec![share("client retry", retried), share("application resend", resent)],
             provoked_by: provoked_by.clone(),
         },
-        lost: Incidence { count: lost, of, causes: Vec::new(), provoked_by },
+        lost: match lost {
+            Some(_) => Incidence { count: lost, of, causes: Vec::new(), provoked_by },
+            // Nobody acknowledges under acks=0, so nothing can be called lost: it is not there.
+            None => {
+                let absent = counted(&after, Class::AbsentWhenClosed)?;
+                let causes = vec![share("never acknowledged", absent)];
+                Incidence { count: Some(absent), of, causes, provoked_by }
+            }
+        },
     })
 }

@@ -88,9 +88,15 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     crash_cycle: u64,
     /// Where effects and ids go, for deduplicate.
-    #[arg(long, value_name = "URL", env = "ACKMARK_DATABASE", hide_env_values = true, help = "\
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ACKMARK_DATABASE",
+        hide_env_values = true,
+        help = "\
 Where effects and ids go, for deduplicate: sqlite://FILE?mode=rwc or postgres://USER:PASSWORD@HOST/NAME
-[default: an SQLite file in the folder]")]
+[default: an SQLite file in the folder]"
+    )]
     database: Option<String>,
     /// Offsets of each partition whose ids are kept, for deduplicate; a copy that comes later is not recognised
     #[arg(long, value_name = "COUNT", default_value = "10M")]

@@ -2,19 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use ackmark_schema::{
-    result::{RESULT_FILE, RunResult},
-    semantics::SemanticsResult,
-    text,
-    units::Span,
-};
+use ackmark_schema::{result::RunResult, semantics::SemanticsResult, text, units::Span};
 use serde::Serialize;
 
 use crate::{
     arguments::Output,
     console,
     exit::Exit,
-    files, print,
+    folder, print,
     problem::Problem,
     recommendation::{self, Recommendation, Requirement, Role},
 };
@@ -113,10 +108,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
 
 /// What a result says of a setting: one of `bench semantics`, or of profiles.
 fn cost(path: &Path, setting: &str) -> Result<Cost, Problem> {
-    let file = if path.is_dir() { path.join(RESULT_FILE) } else { path.to_owned() };
-    let name = file.display().to_string();
-    let content = files::read("result", &file)
-        .map_err(|problem| problem.hint("name a folder under results/, or the result.json in it"))?;
+    let (content, name, _) = folder::result_text(path)?;
     let rates: Vec<(String, f64)> = if let Ok(result) = text::from_json::<SemanticsResult>(&name, &content) {
         let kind = result.settings.iter().find(|known| known.name == setting).map(|known| known.kind);
         let of_kind = result.settings.into_iter().filter(|known| Some(known.kind) == kind);

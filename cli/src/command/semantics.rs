@@ -13,7 +13,7 @@ use ackmark_schema::{
 
 use super::{
     bench::{self, Arguments, Source},
-    cluster,
+    chart, cluster,
 };
 use crate::{consent, console, document::Form, exit::Exit, narration::Narrator, print, problem::Problem};
 
@@ -59,7 +59,16 @@ pub(super) fn run(arguments: &Arguments, source: &Source, stop: Arc<AtomicBool>)
     let choices = SemanticsChoices { only: arguments.only.clone(), command: format!("ackmark bench {NAME}{only}") };
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Problem::runtime(format!("cannot start the threads that watch over children: {error}")))?;
-    let render = |result: &SemanticsResult| print::semantics::document(result).render(Form::Markdown);
+    let render = |result: &SemanticsResult| {
+        let pictures: String = if result.settings.is_empty() {
+            String::new()
+        } else {
+            ["comparison", "pipeline", "stall"]
+                .map(|name| format!("\n![{name}]({}/{name}.png)\n", chart::FOLDER))
+                .concat()
+        };
+        print::semantics::document(result).render(Form::Markdown) + &pictures
+    };
     let outcome = runtime
         .block_on(semantics::run(&target, &choices, &options, narrator.events(), &render))
         .map_err(|error| bench::problem(&error));
@@ -70,7 +79,14 @@ pub(super) fn run(arguments: &Arguments, source: &Source, stop: Arc<AtomicBool>)
     drop(narrator);
     arguments.output.print(&result, || print::semantics::document(&result))?;
     if let Some(folder) = &folder {
-        console::say(format_args!("\nresults: {}", folder.display()));
+        let out = folder.join(chart::FOLDER);
+        let charts = ackmark_charts::render_semantics(&result, &out).map_err(|error| Problem::failed(&error))?;
+        console::say(format_args!(
+            "\nresults: {}\ncharts:  {} in {}",
+            folder.display(),
+            charts.rendered.len(),
+            out.display()
+        ));
     }
     stopped.map(|()| exit_of(&result))
 }

@@ -116,12 +116,16 @@ fn latencies(report: &VerifyReport) -> Table {
 }
 
 fn causes(report: &VerifyReport) -> Table {
-    let mut table = Table::of_words(["why", "count", "cause", "told by"]);
+    // As a rate it can be watched over runs of different length.
+    let reserved = report.ledger.reserved.max(1);
+    let per_million = |count: u64| figures::count((count as f64 * 1e6 / reserved as f64).round() as u64);
+    let mut table = Table::of_words(["why", "count", "per million", "cause", "told by"]);
     for finding in &report.findings {
         for CauseCount { cause, count } in &finding.causes {
             table.row([
                 finding.class.label().to_owned(),
                 figures::count(*count),
+                per_million(*count),
                 cause.label().into(),
                 cause.evidence().into(),
             ]);
