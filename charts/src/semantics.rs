@@ -71,8 +71,7 @@ pub(crate) fn comparison(result: &SemanticsResult) -> Result<Drawing, String> {
     };
     let figures = rows.iter().map(|row| format!("{}: {}, {}", row.name, row.figure, row.figure_note)).collect();
     let lead = format!(
-        "As fast as possible, 1 KiB, one producer or one member. Bar: median of {} interleaved rounds, each a point. Doubled and lost: per \
-         million messages of a run in which the process was killed.",
+        "As fast as possible, 1 KiB, one producer or one member. Bar: median of {} interleaved rounds, each a point. Doubled and lost: by crashes of the process.",
         result.rounds
     );
     Ok(sheet(result, title, lead, figures, Vec::new()).draw(panel.height(), |canvas, top| panel.draw(canvas, top)))
@@ -127,8 +126,8 @@ fn row(at: usize, name: &str, note: String, rate: &Spread, figure_note: String) 
 }
 
 fn told(what: &str, incidence: &Incidence) -> String {
-    match incidence.per_million() {
-        Some(per_million) => format!("{what} {}", numbers::short(per_million)),
+    match incidence.count {
+        Some(count) => format!("{what} {} of {}", numbers::count(count), numbers::count(incidence.of)),
         None => format!("{what}: not examined"),
     }
 }

@@ -1,7 +1,7 @@
 //! From a requirement to a setting: which profile or pattern keeps it, with what properties, for librdkafka and for the
 //! Java client.
 //!
-//! Pure: it follows from what profiles and patterns promise. The weakest setting that keeps the requirement is the
+//! Pure; a test holds it against what patterns promise. The weakest setting that keeps the requirement is the
 //! answer, for each stronger one costs more.
 
 use std::time::Duration;
@@ -109,6 +109,11 @@ fn producer(requirement: &Requirement) -> Recommendation {
         vec!["the topic: replication.factor=3, min.insync.replicas=2, unclean.leader.election.enable=false".to_owned()];
     if may_lose {
         also.clear();
+    } else {
+        also.push("the program: look at every delivery report, and flush before it ends; what it drops itself no setting saves".into());
+    }
+    if name == "all-acks" {
+        also.push("where order matters: idempotent, for a retry may put a message behind later ones here".into());
     }
     if name == "idempotent" {
         also.push("an application that sends again what it is not sure of, after a restart or a time-out, doubles it all the same: let readers remove copies by an id, or use transactions".into());
@@ -131,7 +136,7 @@ fn producer(requirement: &Requirement) -> Recommendation {
 
 fn consumer(requirement: &Requirement) -> Recommendation {
     let (pattern, why) = match (requirement.may_lose, requirement.may_duplicate) {
-        (true, _) => (
+        (true, true) => (
             Pattern::AutoCommit,
             "offsets are committed in the background; a crash skips what was in hand, and may repeat a little",
         ),
@@ -139,7 +144,7 @@ fn consumer(requirement: &Requirement) -> Recommendation {
             Pattern::CommitAfter,
             "offsets are committed once their messages are processed; a crash repeats what was not committed",
         ),
-        (false, false) => (
+        (_, false) => (
             Pattern::Deduplicate,
             "only the store of the effects can tell that a message had its effect: its id is written in the same transaction",
         ),
@@ -233,11 +238,31 @@ mod tests {
         assert_eq!(setting(Role::Produce, false, true, false), "all-acks");
         assert_eq!(setting(Role::Produce, false, false, false), "idempotent");
         assert_eq!(setting(Role::Produce, true, true, true), "transactional");
-        assert_eq!(setting(Role::Consume, true, false, false), "auto-commit");
+        assert_eq!(setting(Role::Consume, true, true, false), "auto-commit");
         assert_eq!(setting(Role::Consume, false, true, false), "commit-after");
         assert_eq!(setting(Role::Consume, false, false, true), "deduplicate");
         assert_eq!(setting(Role::Transform, false, true, false), "copy");
         assert_eq!(setting(Role::Transform, false, false, false), "exactly-once");
+    }
+
+    #[test]
+    fn no_pattern_is_recommended_that_may_do_what_is_forbidden() {
+        use ackmark_schema::{process::Deviation, promise::Ruling};
+        for role in [Role::Consume, Role::Transform] {
+            for bits in 0..8 {
+                let (may_lose, may_duplicate, together) = (bits & 1 > 0, bits & 2 > 0, bits & 4 > 0);
+                let named = setting(role, may_lose, may_duplicate, together);
+                let pattern = Pattern::ALL.into_iter().find(|pattern| pattern.name() == named).expect("a pattern");
+                for term in pattern.about().terms.iter().filter(|term| term.ruling == Ruling::May) {
+                    let is_forbidden = match term.deviation {
+                        Deviation::Skipped => !may_lose,
+                        Deviation::Repeated => !may_duplicate,
+                        Deviation::Uncommitted | Deviation::Unfounded => false,
+                    };
+                    assert!(!is_forbidden, "{named} may show {:?}", term.deviation);
+                }
+            }
+        }
     }
 
     #[test]

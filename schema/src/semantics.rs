@@ -50,6 +50,9 @@ pub struct SemanticsResult {
     pub settings: Vec<Setting>,
     /// Rates of other variants of a setting: transactions by duration, pipelines by batch.
     pub variants: Vec<Variant>,
+    /// What could not be measured, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
     /// The last stable offset against the high watermark while a transaction was open and its producer dead.
     pub stall: Vec<StallSample>,
 }
@@ -123,7 +126,7 @@ pub struct Setting {
     pub rate: Spread,
     /// The rate as a multiple of that of the first setting of its kind, round by round.
     pub relative: Spread,
-    /// Median time of a message: from its intended time to its acknowledgement, or from hand to commit; microseconds.
+    /// Median of a cycle, from its first message in hand to the end of its commit, microseconds; none of producers.
     pub median_us: Option<u64>,
     /// What was doubled when it was killed.
     pub duplicates: Incidence,
@@ -147,14 +150,6 @@ pub struct Incidence {
     pub causes: Vec<CauseShare>,
     /// What provoked it.
     pub provoked_by: String,
-}
-
-impl Incidence {
-    /// Per million messages.
-    pub fn per_million(&self) -> Option<f64> {
-        let count = self.count?;
-        (self.of > 0).then(|| count as f64 * 1e6 / self.of as f64)
-    }
 }
 
 /// A part of an incidence.

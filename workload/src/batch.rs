@@ -31,7 +31,8 @@ pub struct Batch<'c> {
 /// What becomes of messages in hand when their partitions are revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnRevocation {
-    /// They are another member's now, who begins at the committed offsets: they are let go.
+    /// Those of partitions that were taken away are another member's now, who begins at the committed offsets: they are let
+    /// go. Eager protocols take all, cooperative ones some.
     LetGo,
     /// Their offsets are committed already, so nobody else will see them: they stay.
     Keep,
@@ -54,7 +55,10 @@ pub(crate) fn next_batch<'c>(
         let left = if batch.messages.is_empty() { FIRST_WAIT } else { wait.saturating_sub(batch.begun.elapsed()) };
         let polled = consumer.poll(left);
         if on_revocation == OnRevocation::LetGo && consumer.context().revocations() != revocations {
-            batch.messages.clear();
+            let own = consumer
+                .assignment()
+                .map_err(|source| WorkloadError::Kafka { doing: "ask for the assignment", source })?;
+            batch.messages.retain(|message| own.find_partition(message.topic(), message.partition()).is_some());
             return Ok(batch);
         }
         match polled {

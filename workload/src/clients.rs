@@ -26,6 +26,11 @@ use crate::error::{Doing as _, WorkloadError};
 /// How often it is looked whether all is acknowledged.
 const DRAIN_LOOK: Duration = Duration::from_micros(200);
 
+/// For the producers of pipelines, unless the user says otherwise: a linger that is enough for a burst to go in few requests,
+/// and one of them in flight. With more librdkafka 2.12.1's idempotent producer polls without a pause from the end of the
+/// linger until the request before is answered (`rd_kafka_toppar_producer_serve` compares messages with its limit).
+const PIPELINE: [(&str, &str); 2] = [("linger.ms", "1"), ("max.in.flight.requests.per.connection", "1")];
+
 /// A consumer that counts revocations.
 pub(crate) type Consumer = BaseConsumer<Membership>;
 /// A producer that is polled by a thread of its own, and counts what was not delivered.
@@ -88,6 +93,11 @@ impl Settings {
     /// librdkafka refuses.
     pub(crate) fn producer(&self, is_transactional: bool) -> Result<Producer, WorkloadError> {
         let mut config = self.client(&Role::Producer);
+        for (name, value) in PIPELINE {
+            if config.get(name).is_none() {
+                config.set(name, value);
+            }
+        }
         if is_transactional {
             config.set("transactional.id", format!("{}-{}", self.work.group, self.member));
         }
@@ -151,7 +161,7 @@ impl ClientContext for Membership {
 
 impl ConsumerContext for Membership {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if !matches!(rebalance, Rebalance::Assign(_)) {
+        if matches!(rebalance, Rebalance::Revoke(_)) {
             self.revocations.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -165,8 +175,9 @@ impl ConsumerContext for Membership {
     }
 }
 
-/// Waits until brokers have answered for all that was handed over. `flush` of the rdkafka crate (0.39) does the same in
-/// steps of a tenth of a second: `BaseProducer::poll` does not return before its time is up.
+/// Waits until brokers have answered for all that was handed over. `flush` of the rdkafka crate (0.39) waits in steps of a
+/// tenth of a second, as its `BaseProducer::poll` does not return before its time is up. Unlike librdkafka's flush this
+/// does not cut short the linger: pipelines hand over a whole cycle in a burst, so theirs is short ([`PIPELINE`]).
 ///
 /// # Errors
 /// Not in time.

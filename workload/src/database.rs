@@ -9,9 +9,9 @@
 //! Both are written in one transaction. With SQLite the write-ahead log is synchronised at its checkpoints only
 //! (`synchronous=NORMAL`): what is committed survives the end of the process, not that of the host.
 //!
-//! Limits: a database that is locked or away is waited for, ten seconds at most.
+//! Limits: a statement on a database that is locked or away is waited for, 15 seconds at most.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use ackmark_schema::process::{EFFECTS_TABLE, STORE_VERSION};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _};
@@ -104,8 +104,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Makes the tables, or sees that those that are there are known. In one transaction, for several members may start
-    /// at once.
+    /// Makes the tables, or sees that those that are there are known. Whoever starts members opens it first, so that they do
+    /// not make them at once.
     fn prepare(&mut self) -> Result<(), StoreError> {
         let version =
             format!("INSERT INTO ackmark_schema (one, version) VALUES (1, {STORE_VERSION}) ON CONFLICT DO NOTHING");
@@ -123,12 +123,8 @@ impl Store {
         for statement in first {
             self.execute("make the tables", statement)?;
         }
-        let select = sqlx::query("SELECT version FROM ackmark_schema WHERE one = 1").fetch_one(&mut self.connection);
-        let found: i64 = self
-            .runtime
-            .block_on(select)
-            .and_then(|row| row.try_get(0))
-            .map_err(|error| refused("tell the version of its tables", &error))?;
+        let found =
+            self.number("tell the version of its tables", "SELECT version FROM ackmark_schema WHERE one = 1")?;
         if found != STORE_VERSION {
             return Err(StoreError::Version { found });
         }
@@ -140,7 +136,23 @@ impl Store {
 
     fn execute(&mut self, doing: &'static str, statement: &str) -> Result<(), StoreError> {
         let running = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut self.connection);
-        self.runtime.block_on(running).map(drop).map_err(|error| refused(doing, &error))
+        self.runtime.block_on(bounded(doing, running)).map(drop)
+    }
+
+    /// A single number.
+    fn number(&mut self, doing: &'static str, statement: &'static str) -> Result<i64, StoreError> {
+        let asked = sqlx::query(statement).fetch_one(&mut self.connection);
+        let row = self.runtime.block_on(bounded(doing, asked))?;
+        row.try_get(0).map_err(|error| refused(doing, &error))
+    }
+
+    /// Whether no message has had its effect, and none its id.
+    ///
+    /// # Errors
+    /// The database does not tell.
+    pub fn is_empty(&mut self) -> Result<bool, StoreError> {
+        let ids = self.number("count ids", "SELECT COUNT(*) FROM ackmark_processed")?;
+        Ok(ids == 0 && self.number("count effects", "SELECT COUNT(*) FROM ackmark_effects")? == 0)
     }
 
     /// Writes the ids of messages and the effects of those that were not there, in one transaction; `before_commit` is
@@ -159,25 +171,32 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let Self { runtime, connection } = self;
         runtime.block_on(async {
-            let mut transaction = connection.begin().await.map_err(|error| refused("begin a transaction", &error))?;
+            let mut transaction = bounded("begin a transaction", connection.begin()).await?;
             for rows in rows.chunks(ROWS) {
-                let fresh = insert_ids(&mut transaction, rows).await.map_err(|error| refused("keep ids", &error))?;
-                insert_effects(&mut transaction, &fresh).await.map_err(|error| refused("write effects", &error))?;
+                let fresh = bounded("keep ids", insert_ids(&mut transaction, rows)).await?;
+                bounded("write effects", insert_effects(&mut transaction, &fresh)).await?;
             }
             let mut forgotten = 0;
             for (partition, offset) in oldest {
-                forgotten += sqlx::query("DELETE FROM ackmark_processed WHERE part = $1 AND place < $2")
+                let deleted = sqlx::query("DELETE FROM ackmark_processed WHERE part = $1 AND place < $2")
                     .bind(i64::from(*partition))
                     .bind(*offset)
-                    .execute(&mut *transaction)
-                    .await
-                    .map_err(|error| refused("forget ids", &error))?
-                    .rows_affected();
+                    .execute(&mut *transaction);
+                forgotten += bounded("forget ids", deleted).await?.rows_affected();
             }
             before_commit();
-            transaction.commit().await.map_err(|error| refused("commit", &error))?;
+            bounded("commit", transaction.commit()).await?;
             Ok(forgotten)
         })
+    }
+}
+
+/// What the database does, within a bound.
+async fn bounded<T>(doing: &'static str, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    // Longer than it waits for a lock by itself, which says more.
+    match tokio::time::timeout(PATIENCE + PATIENCE / 2, work).await {
+        Ok(done) => done.map_err(|error| refused(doing, &error)),
+        Err(_) => Err(StoreError::Away),
     }
 }
 

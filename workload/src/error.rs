@@ -25,6 +25,9 @@ pub enum WorkloadError {
         /// Why the first was not.
         first: String,
     },
+    /// A consumer without a group: offsets could not be committed with their outputs.
+    #[error("the consumer has no group: its offsets cannot go into a transaction")]
+    NoGroup,
     /// The journal cannot be written.
     #[error(transparent)]
     Journal(#[from] LedgerError),

@@ -14,7 +14,7 @@ use ackmark_schema::{
     properties::Property,
     report::{
         Ending,
-        process::{Crash, DatabaseKind, InputPartition, PROCESS_FILE, ProcessReport},
+        process::{Blow, Crash, DatabaseKind, InputPartition, PROCESS_FILE, ProcessReport},
     },
     units::Span,
     version::SchemaId,
@@ -25,6 +25,7 @@ use ackmark_wire::{
     patience::Patience,
 };
 use jiff::Timestamp;
+use rustix::process::Signal;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use super::{
@@ -42,6 +43,9 @@ const BACKGROUND_COMMIT: Duration = Duration::from_secs(10);
 const ASK: Duration = Duration::from_secs(30);
 /// How long members may take to end.
 const GRACE: Duration = Duration::from_secs(30);
+/// How long others may take to have the partitions of a frozen member, and how long it stays so beyond that.
+const FREEZE: Duration = Duration::from_secs(60);
+const FREEZE_LONGER: Duration = Duration::from_millis(500);
 /// How often a member that could not go on is started again, all together.
 const FAILURES_MAX: usize = 5;
 
@@ -66,8 +70,8 @@ pub struct CrewPlan {
     pub batch: u64,
     /// How long a cycle waits for more once it has one.
     pub batch_wait: Duration,
-    /// Where members are killed, in order; in turn, one member after the other.
-    pub crashes: Vec<Point>,
+    /// Where members are struck, in order; in turn, one member after the other.
+    pub crashes: Vec<(Blow, Point)>,
     /// In which cycle of a life.
     pub crash_cycle: u64,
     /// The longest time in which the group's offsets do not move.
@@ -98,8 +102,10 @@ pub struct Crew<'a> {
     send: UnboundedSender<Heard>,
     heard: UnboundedReceiver<Heard>,
     members: BTreeMap<u32, Member>,
-    /// Points at which a member's next lives are killed.
-    to_come: BTreeMap<u32, VecDeque<Point>>,
+    /// What is to come over a member's next lives.
+    to_come: BTreeMap<u32, VecDeque<(Blow, Point)>>,
+    /// What is to come over those that are alive.
+    armed: BTreeMap<u32, (Blow, Point)>,
     failures: usize,
     report: ProcessReport,
     begun: Instant,
@@ -131,9 +137,9 @@ impl<'a> Crew<'a> {
             return Err(GroupError::HasOffsets { group: plan.group.clone(), topic: plan.input.clone() });
         }
         let (send, heard) = mpsc::unbounded_channel();
-        let mut to_come: BTreeMap<u32, VecDeque<Point>> = BTreeMap::new();
-        for (number, point) in plan.crashes.iter().enumerate() {
-            to_come.entry(number as u32 % plan.members).or_default().push_back(*point);
+        let mut to_come: BTreeMap<u32, VecDeque<(Blow, Point)>> = BTreeMap::new();
+        for (number, crash) in plan.crashes.iter().enumerate() {
+            to_come.entry(number as u32 % plan.members).or_default().push_back(*crash);
         }
         Ok(Self {
             report: report(plan, partitions),
@@ -147,6 +153,7 @@ impl<'a> Crew<'a> {
             heard,
             members: BTreeMap::new(),
             to_come,
+            armed: BTreeMap::new(),
             failures: 0,
             begun: Instant::now(),
         })
@@ -164,6 +171,8 @@ impl<'a> Crew<'a> {
         self.end().await;
         match done {
             Ok(()) => {}
+            // A wait that the user ended.
+            Err(_) if self.stop.load(Ordering::Relaxed) => self.report.ending = Ending::Interrupted,
             Err(error) => {
                 self.report.ending = Ending::Failed;
                 self.report.error.get_or_insert_with(|| error.to_string());
@@ -204,9 +213,8 @@ impl<'a> Crew<'a> {
             if (moved.1, moved.2) != state {
                 moved = (Instant::now(), state.0, state.1);
             }
-            let is_waiting = self.to_come.values().any(|points| !points.is_empty()) || self.is_one_to_stop();
             if progress.committed >= progress.of {
-                if is_waiting {
+                if self.report.crashes.len() < self.plan.crashes.len() {
                     self.fail(
                         "the input ended before all crashes had come: load more, or give smaller batches (--batch)",
                     );
@@ -247,18 +255,16 @@ impl<'a> Crew<'a> {
         self.report.error = Some(why.to_owned());
     }
 
-    /// Whether a member is alive that is to be killed.
-    fn is_one_to_stop(&self) -> bool {
-        self.report.crashes.len() < self.plan.crashes.len()
-    }
-
     async fn start(&mut self, member: u32, incarnation: u32) -> Result<(), GroupError> {
-        let point = self.to_come.get_mut(&member).and_then(VecDeque::pop_front);
+        let crash = self.to_come.get_mut(&member).and_then(VecDeque::pop_front);
+        if let Some(crash) = crash {
+            self.armed.insert(member, crash);
+        }
         let spec = MemberSpec {
             member,
             incarnation,
             properties: self.properties.iter().cloned().collect::<Vec<Property>>(),
-            stop_at: point.map(|point| StopAt { point, cycle: self.plan.crash_cycle }),
+            stop_at: crash.map(|(_, point)| StopAt { point, cycle: self.plan.crash_cycle }),
             work: Work::Process(ProcessWork {
                 pattern: self.plan.pattern,
                 group: self.plan.group.clone(),
@@ -284,7 +290,10 @@ impl<'a> Crew<'a> {
             return Ok(());
         }
         match says {
-            Some(MemberSays::Reached { at, in_hand }) => self.crash(member, at, in_hand).await,
+            Some(MemberSays::Reached { at, in_hand }) => match self.armed.remove(&member) {
+                Some((Blow::Frozen, _)) => self.freeze(member, at, in_hand).await,
+                _ => self.crash(member, at, in_hand).await,
+            },
             Some(MemberSays::Ended(life)) => self.failed(*life).await,
             None => {
                 let words = last_words(&self.launch.words(member, incarnation));
@@ -322,6 +331,7 @@ impl<'a> Crew<'a> {
             offsets.push((held.partition, offset));
         }
         self.report.crashes.push(Crash {
+            blow: Blow::Killed,
             member,
             incarnation,
             at,
@@ -332,6 +342,40 @@ impl<'a> Crew<'a> {
         });
         self.save()?;
         self.start(member, incarnation + 1).await
+    }
+
+    /// Stops a member where it waits, until the others have its partitions, and lets it go on then: it does not know.
+    async fn freeze(&mut self, member: u32, at: StopAt, in_hand: Vec<InHand>) -> Result<(), GroupError> {
+        let Some(alive) = self.members.get(&member) else { return Ok(()) };
+        let incarnation = alive.incarnation;
+        alive.signal(Signal::STOP);
+        let until = Instant::now() + FREEZE;
+        let others = GroupState { members: self.plan.members as usize - 1, is_stable: true };
+        let patience = Patience::new(&self.stop, FREEZE);
+        while Instant::now() < until && self.groups.state(&self.plan.group, &patience)? != others {
+            tokio::time::sleep(LOOK).await;
+        }
+        // They begin with what it has in hand.
+        tokio::time::sleep(FREEZE_LONGER).await;
+        let committed = Vec::new();
+        let (to_be_skipped, to_be_repeated) = (0, 0);
+        let blow = Blow::Frozen;
+        self.report.crashes.push(Crash {
+            blow,
+            member,
+            incarnation,
+            at,
+            in_hand,
+            committed,
+            to_be_skipped,
+            to_be_repeated,
+        });
+        self.save()?;
+        if let Some(alive) = self.members.get_mut(&member) {
+            alive.signal(Signal::CONT);
+            alive.go().await;
+        }
+        Ok(())
     }
 
     /// What is committed in the background is, once its interval is over: from then on nothing of this member's is under
@@ -353,6 +397,10 @@ impl<'a> Crew<'a> {
         let (member, incarnation) = (life.member, life.incarnation);
         if let Some(ended) = self.members.remove(&member) {
             ended.gone().await;
+        }
+        // What was to come over it comes over its next life.
+        if let Some(crash) = self.armed.remove(&member) {
+            self.to_come.entry(member).or_default().push_front(crash);
         }
         self.failures += 1;
         if self.failures > FAILURES_MAX {

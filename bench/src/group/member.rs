@@ -7,9 +7,11 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 
 use ackmark_schema::process::{GO, MemberSays, MemberSpec, STOP};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::{Child, ChildStdin, Command},
@@ -21,6 +23,9 @@ use crate::child::PARENT_VARIABLE;
 
 /// The command that runs a member; not for people. The command line's side of it is there.
 pub const MEMBER_COMMAND: &str = "member";
+
+/// How long a member that ends may take.
+const GRACE: Duration = Duration::from_mins(1);
 
 /// What members are started by.
 #[derive(Debug, Clone)]
@@ -118,9 +123,19 @@ impl Member {
         let _ = (&mut self.reader).await;
     }
 
-    /// Waits until it is gone by itself.
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.process.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+            // It may have ended by itself.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// Waits until it is gone by itself; one that takes too long is killed.
     pub async fn gone(mut self) {
-        let _ = self.process.wait().await;
+        if tokio::time::timeout(GRACE, self.process.wait()).await.is_err() {
+            let _ = self.process.kill().await;
+        }
         let _ = (&mut self.reader).await;
     }
 }

@@ -132,6 +132,7 @@ pub async fn run(
         settings: Vec::new(),
         variants: Vec::new(),
         stall: Vec::new(),
+        failures: Vec::new(),
     };
     let stage = Stage::new(target, options, events.clone(), folder.path())?;
     events(BenchEvent::Ready { folder: folder.path().to_owned(), trials: DEMONSTRATIONS.len() as u32 });
@@ -176,12 +177,17 @@ impl Show<'_> {
         }
         if choices.only.is_empty() && !self.stage.stopping() {
             self.say("rates");
-            let measured = rates::measure(&self.stage, ROUNDS).await.unwrap_or_else(|error| {
-                self.say(&format!("rates: {error}"));
-                rates::Measured::new()
-            });
-            self.result.settings = comparison::settings(&measured, &self.killed);
-            self.result.variants = comparison::variants(&measured);
+            match rates::measure(&self.stage, ROUNDS).await {
+                Ok(rounds) => {
+                    self.result.settings = comparison::settings(&rounds.measured, &self.killed);
+                    self.result.variants = comparison::variants(&rounds.measured);
+                    self.result.failures.extend(rounds.failed);
+                }
+                Err(error) => self.result.failures.push(format!("rates: {error}")),
+            }
+            for failure in self.result.failures.clone() {
+                self.say(&failure);
+            }
             self.save()?;
         }
         Ok(())

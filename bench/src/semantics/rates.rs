@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use ackmark_schema::{latency::LatencySummary, process::Pattern, profile};
 use rand::seq::SliceRandom as _;
 
-use super::stage::Stage;
+use super::{stage::Stage, transactions::LINGER};
 
 /// Messages that warm the brokers.
 const WARM_UP: &str = "4000000";
 /// Messages that a group reads in a round.
-const INPUT: &str = "40000";
+const INPUT: &str = "24000";
+/// The most that a producer sends in a round.
+const SENT_MAX: &str = "500000";
 /// Of a cycle, where nothing else is said.
 const BATCH: u64 = 1_000;
 /// The transactions of the profile.
@@ -34,8 +36,15 @@ pub(super) struct Reached {
     pub(super) median_us: Option<u64>,
 }
 
-/// What all rounds brought, by setting; a round that failed is left out of all.
+/// What rounds brought, by setting; a round in which one failed is left out for all.
 pub(super) type Measured = BTreeMap<Rated, Vec<Reached>>;
+
+/// What rounds brought, and why some did not.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    pub(super) measured: Measured,
+    pub(super) failed: Vec<String>,
+}
 
 /// All settings and variants, in order.
 fn all() -> Vec<Rated> {
@@ -59,31 +68,44 @@ pub(super) async fn warm_up(stage: &Stage<'_>) -> Result<(), String> {
 }
 
 /// Measures all. What fails in a round leaves that round out for all.
-pub(super) async fn measure(stage: &Stage<'_>, rounds: u32) -> Result<Measured, String> {
+pub(super) async fn measure(stage: &Stage<'_>, rounds: u32) -> Result<Rounds, String> {
     let input = stage.topic("rates").await?;
-    let flags = ["-t", &input, "--profile", "idempotent", "--size", "1KiB", "--messages", INPUT];
-    stage.load("rates-input", &[&flags[..], &["--rate", "20k/s", "--warm-up", "0s"]].concat()).await?;
-    let mut measured = Measured::new();
+    let flags = ["-t", &input, "--profile", "all-acks", "--size", "1KiB", "--messages", INPUT];
+    stage.load("rates-input", &[&flags[..], &["--rate", "20k/s", "--warm-up", "0s", "--no-seal"]].concat()).await?;
+    let mut rounds_done = Rounds::default();
     for round in 0..rounds {
-        let mut order = all();
-        order.shuffle(&mut rand::rng());
-        let mut reached = BTreeMap::new();
-        for rated in order {
-            if stage.stopping() {
-                return Ok(measured);
+        match one_round(stage, round, &input).await {
+            Ok(reached) => {
+                for (rated, one) in reached {
+                    rounds_done.measured.entry(rated).or_default().push(one);
+                }
             }
-            let name = format!("rate-{round}-{}", reached.len());
-            let one = match &rated {
-                Rated::Producer { profile, duration } => produce(stage, &name, profile, *duration).await?,
-                Rated::Group { pattern, batch } => process(stage, &name, &input, *pattern, *batch).await?,
-            };
-            reached.insert(rated, one);
+            Err(error) => rounds_done.failed.push(format!("round {round} of the rates: {error}")),
         }
-        for (rated, one) in reached {
-            measured.entry(rated).or_default().push(one);
+        if stage.stopping() {
+            break;
         }
     }
-    Ok(measured)
+    Ok(rounds_done)
+}
+
+/// All settings once, in random order.
+async fn one_round(stage: &Stage<'_>, round: u32, input: &str) -> Result<BTreeMap<Rated, Reached>, String> {
+    let mut order = all();
+    order.shuffle(&mut rand::rng());
+    let mut reached = BTreeMap::new();
+    for rated in order {
+        if stage.stopping() {
+            return Err("interrupted".into());
+        }
+        let name = format!("rate-{round}-{}", reached.len());
+        let one = match &rated {
+            Rated::Producer { profile, duration } => produce(stage, &name, profile, *duration).await?,
+            Rated::Group { pattern, batch } => process(stage, &name, input, *pattern, *batch).await?,
+        };
+        reached.insert(rated, one);
+    }
+    Ok(reached)
 }
 
 async fn produce(
@@ -93,9 +115,10 @@ async fn produce(
     duration: Option<&'static str>,
 ) -> Result<Reached, String> {
     let topic = stage.topic(name).await?;
-    let flags = ["-t", &topic, "--profile", profile, "--size", "1KiB", "--warm-up", "500ms", "--duration", "1500ms"];
+    let flags = ["-t", &topic, "--profile", profile, "--size", "1KiB", "--warm-up", "500ms", "--duration", "1s"];
+    let bounds = ["--no-seal", "--messages", SENT_MAX, "-X", LINGER];
     let transactions: Vec<&str> = duration.map_or(vec![], |duration| vec!["--transaction-duration", duration]);
-    let report = stage.load(name, &[&flags[..], &["--no-seal"], &transactions].concat()).await;
+    let report = stage.load(name, &[&flags[..], &bounds, &transactions].concat()).await;
     stage.delete(topic).await?;
     let report = report?;
     let commit = report.transactions.as_ref().and_then(|figures| median(&figures.commit));

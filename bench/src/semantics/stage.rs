@@ -130,9 +130,20 @@ impl<'a> Stage<'a> {
         self.folder.join(name)
     }
 
+    /// A topic that was made before.
+    pub(super) fn known(&self, what: &str) -> Option<String> {
+        let name = self.named(what);
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        topics.contains(&name).then_some(name)
+    }
+
+    fn named(&self, what: &str) -> String {
+        format!("{}semantics-{:08x}-{what}", ackmark_cluster::guards::TOPIC_PREFIX, self.run)
+    }
+
     /// The name of a topic that nobody else has.
     pub(super) fn topic_name(&self, what: &str) -> String {
-        let name = format!("{}semantics-{:08x}-{what}", ackmark_cluster::guards::TOPIC_PREFIX, self.run);
+        let name = self.named(what);
         self.topics.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
         name
     }

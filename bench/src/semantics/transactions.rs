@@ -21,6 +21,8 @@ pub(super) const ISOLATION: &str =
     "one topic read both ways: committed, aborted, and open, at which readers of committed data stop";
 
 const MESSAGES: &str = "20000";
+/// With a shorter one librdkafka's idempotent producer polls without pause (README, notes on figures).
+pub(super) const LINGER: &str = "linger.ms=50";
 /// Nobody runs out of time here.
 const LONG: Duration = Duration::from_mins(1);
 
@@ -37,7 +39,7 @@ pub(super) async fn several_topics(stage: &Stage<'_>) -> Result<Shown, String> {
     let (orders, payments) = (stage.topic("orders").await?, stage.topic("payments").await?);
     let flags = ["-t", &orders, "-t", &payments, "--profile", "transactional", "--abort-share", "0.25"];
     let counts = ["--messages", MESSAGES, "--size", "100B", "--producers", "3", "--transaction-messages", "200"];
-    let load = stage.load("transactions", &[&flags[..], &counts, &["--warm-up", "0s"]].concat()).await?;
+    let load = stage.load("transactions", &[&flags[..], &counts, &["--warm-up", "0s", "-X", LINGER]].concat()).await?;
     let verdict = stage.verify("transactions").await?;
     let figures = load.transactions.as_ref().ok_or("the load had no transactions")?;
     let seen = |isolation| {

@@ -14,7 +14,7 @@ use ackmark_schema::{
     properties::Origin,
     report::{
         Ending,
-        process::{PROCESS_FILE, PROCESS_VERDICT_FILE, ProcessReport, ProcessVerdict},
+        process::{Blow, PROCESS_FILE, PROCESS_VERDICT_FILE, ProcessReport, ProcessVerdict},
     },
     text,
     units::{Count, Span},
@@ -37,8 +37,17 @@ use crate::{
 /// How long a broker may take to answer an admin request.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Properties that say who a member is: ackmark's to set.
-const OWN: [&str; 5] =
-    ["group.id", "group.instance.id", "transactional.id", "auto.offset.reset", "enable.partition.eof"];
+const OWN: [&str; 7] = [
+    "group.id",
+    "group.instance.id",
+    "group.protocol",
+    "transactional.id",
+    "auto.offset.reset",
+    "enable.partition.eof",
+    "isolation.level",
+];
+/// Offsets that are committed in the background are waited for so long before a member is killed.
+const AUTO_COMMIT_MS_MAX: u64 = 5_000;
 
 /// Run a consumer or a pipeline, kill it where it hurts, and judge what it did.
 #[derive(Debug, clap::Args)]
@@ -84,7 +93,11 @@ pub(crate) struct Arguments {
     /// Points at which members are killed, one crash each, in order and in turn
     #[arg(long, value_name = "POINTS", value_delimiter = ',')]
     crash: Vec<Named<Point>>,
-    /// In which cycle of its life a member is killed
+    /// Points at which members are frozen (SIGSTOP) until others have their partitions, and let go on then as zombies;
+    /// after those of --crash
+    #[arg(long, value_name = "POINTS", value_delimiter = ',')]
+    freeze: Vec<Named<Point>>,
+    /// In which cycle of its life a member is struck
     #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     crash_cycle: u64,
     /// Where effects and ids go, for deduplicate.
@@ -196,7 +209,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         && let Some(database) = &database
     {
         // Found here rather than by each member.
-        Store::open(&database.url).map_err(|error| Problem::refused(&error))?;
+        let mut store = Store::open(&database.url).map_err(|error| Problem::refused(&error))?;
+        if !store.is_empty().map_err(|error| Problem::refused(&error))? {
+            return Err(Problem::usage("the database holds effects or ids already").hint(
+                "effects are judged by what is in it: give another, or empty ackmark_processed and ackmark_effects",
+            ));
+        }
     }
     consent::to_process(&arguments.what(), &properties, arguments.home.as_deref(), arguments.yes)?;
     folder::create(&out)?;
@@ -213,7 +231,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         is_static: arguments.rejoin == Rejoin::Static,
         batch: arguments.batch.0,
         batch_wait: arguments.batch_wait.0,
-        crashes: arguments.crash.iter().map(|point| point.0).collect(),
+        crashes: arguments.blows().collect(),
         crash_cycle: arguments.crash_cycle,
         stall: arguments.timeout.0,
     };
@@ -374,15 +392,32 @@ impl Arguments {
         if about.effect != Effect::Database && self.database.is_some() {
             return Err(Problem::usage(format!("{pattern} uses no database")).hint("leave --database out"));
         }
-        if let Some(point) = self.crash.iter().find(|point| !about.points.contains(&point.0)) {
+        if let Some((_, point)) = self.blows().find(|(_, point)| !about.points.contains(point)) {
             let points: Vec<&str> = about.points.iter().map(|point| point.name()).collect();
-            return Err(Problem::usage(format!("{pattern} has no point {}", point.0))
+            return Err(Problem::usage(format!("{pattern} has no point {point}"))
                 .hint(format!("its points are {}", points.join(", "))));
+        }
+        if !self.freeze.is_empty() && (self.members < 2 || self.rejoin == Rejoin::Static) {
+            return Err(Problem::usage("--freeze needs others who take over the partitions of a frozen member")
+                .hint("add --members 2 --rejoin dynamic"));
+        }
+        if about.effect == Effect::Database && self.window.0 < self.batch.0 {
+            return Err(Problem::usage(format!(
+                "--window {} is shorter than a cycle of --batch {}",
+                self.window, self.batch
+            ))
+            .hint("ids must outlive a cycle at least, which is read again after a crash"));
         }
         if self.batch.0 == 0 {
             return Err(Problem::usage("--batch 0: a cycle has at least one message"));
         }
         Ok(())
+    }
+
+    /// What comes over members, in order.
+    fn blows(&self) -> impl Iterator<Item = (Blow, Point)> {
+        let of = |blow: Blow| move |point: &Named<Point>| (blow, point.0);
+        self.crash.iter().map(of(Blow::Killed)).chain(self.freeze.iter().map(of(Blow::Frozen)))
     }
 
     /// What the user set, and what members of a group need; what the pattern rests on is not the user's to set.
@@ -396,6 +431,13 @@ impl Arguments {
                     format!("leave it out, or run another pattern; `ackmark profiles {pattern}` tells what it sets"),
                 ));
             }
+        }
+        let interval = properties.value("auto.commit.interval.ms").and_then(|value| value.parse::<u64>().ok());
+        if pattern == Pattern::AutoCommit && interval.is_some_and(|ms| ms == 0 || ms > AUTO_COMMIT_MS_MAX) {
+            return Err(Problem::usage(format!(
+                "auto.commit.interval.ms must be between 1 and {AUTO_COMMIT_MS_MAX} here"
+            ))
+            .hint("a member is killed once its offsets are committed, so that what must come of it is known"));
         }
         if self.rejoin == Rejoin::Dynamic {
             for (name, value) in [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "1000")] {

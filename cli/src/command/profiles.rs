@@ -103,7 +103,9 @@ struct Listing<'a> {
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     if let Some(pattern) = Pattern::ALL.into_iter().find(|pattern| arguments.name.as_deref() == Some(pattern.name())) {
         let patterns = [PatternEntry::of(pattern)];
-        arguments.output.print(&patterns, || print::profiles::patterns(&patterns, true))?;
+        arguments
+            .output
+            .print(&Listing { profiles: &[], patterns: &patterns }, || print::profiles::patterns(&patterns, true))?;
         return Ok(Exit::Success);
     }
     let overrides = arguments.properties.resolve()?;

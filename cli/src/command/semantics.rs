@@ -36,8 +36,9 @@ pub(super) fn run(arguments: &Arguments, source: &Source, stop: Arc<AtomicBool>)
         }
         Source::External { servers, ours: false, .. } => {
             let what = format!(
-                "ackmark did not start the Kafka at {servers}. It will create topics named ackmark-semantics-…, write about \
-                 2 GiB of messages to them, NOT THROTTLED, commit offsets of groups named ackmark-…, and delete the topics."
+                "ackmark did not start the Kafka at {servers}. It will create topics named ackmark-semantics-…, write at most \
+                 about 12 GiB of messages to them, before replication, NOT THROTTLED, and delete them. Consumer groups named \
+                 ackmark-… stay behind with their offsets."
             );
             consent::ask(&what, "show single demonstrations with --only", arguments.yes)?;
         }
@@ -98,6 +99,7 @@ fn exit_of(result: &SemanticsResult) -> Exit {
         Ending::Interrupted => Exit::Interrupted,
         Ending::Failed => Exit::Runtime,
         Ending::Completed if result.demonstrations.iter().any(is_off) => Exit::Broken,
+        Ending::Completed if !result.failures.is_empty() => Exit::Inconclusive,
         Ending::Completed if !result.demonstrations.iter().all(Demonstration::is_shown) => Exit::Inconclusive,
         Ending::Completed => Exit::Success,
     }

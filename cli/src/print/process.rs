@@ -3,7 +3,7 @@
 use ackmark_schema::{
     process::{Deviation, Life},
     promise::Ruling,
-    report::process::{Crash, ProcessFinding, ProcessReport},
+    report::process::{Blow, Crash, ProcessFinding, ProcessReport},
 };
 
 use super::verdict;
@@ -85,15 +85,22 @@ fn examples(findings: &[ProcessFinding]) -> Table {
     table
 }
 
+const fn blow(blow: Blow) -> &'static str {
+    match blow {
+        Blow::Killed => "killed",
+        Blow::Frozen => "frozen",
+    }
+}
+
 fn crashes(crashes: &[Crash]) -> Table {
     let mut table = Table::new(
         1,
-        ["killed", "member", "life", "in hand", "of these without effect, gone", "of these to be repeated"],
+        ["crash", "member", "life", "in hand", "of these without effect, gone", "of these to be repeated"],
     );
     for crash in crashes {
         let in_hand: u64 = crash.in_hand.iter().map(|held| held.records).sum();
         table.row([
-            format!("{}, cycle {}", crash.at.point, crash.at.cycle),
+            format!("{} {}, cycle {}", blow(crash.blow), crash.at.point, crash.at.cycle),
             crash.member.to_string(),
             crash.incarnation.to_string(),
             figures::count(in_hand),

@@ -16,14 +16,16 @@ pub(crate) fn document(result: &SemanticsResult) -> Document {
     if !result.settings.is_empty() {
         document.sentence(Text::new(
             format!(
-                "Rates: median (smallest to largest) of {} interleaved rounds, 1 KiB, one producer or one member; fewer than six rounds carry \
-                 no interval at 95 %. Duplicates and losses: what a killed process left, per million messages of that run: \
-                 it is the crashes' doing, not a rate of everyday.",
+                "Rates: median (smallest to largest) of {} interleaved rounds, 1 KiB, one producer (linger.ms=50) or one \
+                 member in cycles of 1,000 messages; fewer than six rounds carry no interval at 95 %. at-most-once counts \
+                 what was written to a socket. deduplicate writes to SQLite, synchronised at checkpoints only. Doubled and \
+                 lost: what crashes of the process left, by counts; how often a process crashes is yours to know.",
                 result.rounds
             ),
             Tone::Faint,
         ));
     }
+    document.items(result.failures.iter().map(|failure| Text::new(failure.as_str(), Tone::Bad)));
     document.table(variants(result));
     document.heading("What was shown");
     document.table(overview(&result.demonstrations));
@@ -55,7 +57,17 @@ const fn kind(kind: Kind) -> &'static str {
 fn comparison(result: &SemanticsResult) -> Table {
     let mut table = Table::new(
         2,
-        ["", "", "messages/s", "of the first", "half within", "duplicates per M", "lost per M", "needs", "use when"],
+        [
+            "",
+            "",
+            "messages/s",
+            "of the first",
+            "half of cycles within",
+            "doubled by crashes",
+            "lost by crashes",
+            "needs",
+            "use when",
+        ],
     );
     for Setting { name, kind: of, rate, relative, median_us, duplicates, lost, needs, use_when } in &result.settings {
         table.row([
@@ -73,13 +85,14 @@ fn comparison(result: &SemanticsResult) -> Table {
     table
 }
 
+/// How often, of how many: a crash's doing, so no rate.
 fn incidence(incidence: &Incidence) -> Text {
-    let Some(per_million) = incidence.per_million() else { return Text::new("not examined", Tone::Faint) };
+    let Some(count) = incidence.count else { return Text::new(incidence.provoked_by.as_str(), Tone::Faint) };
     let causes: Vec<&str> =
         incidence.causes.iter().filter(|share| share.count > 0).map(|share| share.cause.as_str()).collect();
     let causes = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join(", ")) };
-    let tone = if per_million > 0.0 { Tone::Doubtful } else { Tone::Good };
-    Text::new(format!("{}{causes}", figures::count(per_million.round() as u64)), tone)
+    let tone = if count > 0 { Tone::Doubtful } else { Tone::Good };
+    Text::new(format!("{} of {}{causes}", figures::count(count), figures::count(incidence.of)), tone)
 }
 
 fn spread(spread: &Spread, told: impl Fn(f64) -> String) -> String {

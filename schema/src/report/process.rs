@@ -59,7 +59,7 @@ pub struct ProcessReport {
     pub error: Option<String>,
     /// The part of the input that was to be processed, by partition: what was there to be read when it began.
     pub partitions: Vec<InputPartition>,
-    /// Each time a member was killed, in order.
+    /// Each time a member was struck, in order.
     pub crashes: Vec<Crash>,
     /// Lives of members that were not killed.
     pub lives: Vec<Life>,
@@ -89,10 +89,22 @@ pub struct InputPartition {
     pub records: u64,
 }
 
-/// A member was killed by SIGKILL while it waited at a point.
+/// How a member was struck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blow {
+    /// Killed by SIGKILL.
+    Killed,
+    /// Stopped by SIGSTOP until others had its partitions, and let go on then: a zombie.
+    Frozen,
+}
+
+/// A member was struck while it waited at a point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Crash {
+    /// How.
+    pub blow: Blow,
     /// The member, from 0.
     pub member: u32,
     /// Its life, from 0.
@@ -103,7 +115,8 @@ pub struct Crash {
     pub in_hand: Vec<InHand>,
     /// The group's offsets of these partitions then, as the coordinator told them; absent where none was committed.
     pub committed: Vec<(i32, Option<i64>)>,
-    /// Of these, messages that were committed and without an effect: they will be missing.
+    /// Of these, messages that were committed and without an effect: they will be missing. Nothing is told of one that was
+    /// frozen: it goes on.
     pub to_be_skipped: u64,
     /// Of these, messages with an effect that were not committed: they will be read again.
     pub to_be_repeated: u64,

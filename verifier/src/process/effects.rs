@@ -1,22 +1,29 @@
 //! Where effects are read from.
 
-use std::{path::Path, sync::atomic::AtomicBool, time::Duration};
+use std::{
+    path::Path,
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
 
-use ackmark_client::{ClientProperties, ReadBounds, read_to_end};
+use ackmark_client::{AdminClient, ClientProperties, LogSink, ReadBounds, read_to_end};
 use ackmark_ledger::journal::read_journals;
 use ackmark_schema::{
     process::{EFFECTS_TABLE, message_id},
     record::{Decoded, Header},
     report::verify::Isolation,
 };
+use futures_util::TryStreamExt as _;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _};
 
 use super::{accounting::Accounting, error::ProcessError};
 
 /// The longest time in which nothing comes.
 const SILENCE: Duration = Duration::from_mins(1);
+/// Before it is looked again whether a topic is at rest.
+const REST_LOOK: Duration = Duration::from_millis(50);
 /// How long a database may take.
-const DATABASE: Duration = Duration::from_mins(1);
+const DATABASE: Duration = Duration::from_mins(5);
 
 /// The messages of the input, as readers with `isolation.level=read_committed` are shown them.
 pub(super) fn input(
@@ -54,6 +61,26 @@ pub(super) fn output(
     })
 }
 
+/// Waits until no transaction holds up a topic: commits are acknowledged before their markers are everywhere.
+///
+/// # Returns
+/// Whether it came to that.
+pub(super) fn wait_for_rest(properties: &ClientProperties, topic: &str) -> Result<bool, ProcessError> {
+    let failed = |source| ProcessError::Topic { what: "output", source };
+    let admin = AdminClient::new(properties, LogSink::discard()).map_err(failed)?;
+    let begun = Instant::now();
+    loop {
+        let offsets = admin.offsets(topic, SILENCE).map_err(failed)?;
+        if offsets.iter().all(|offsets| offsets.last_stable == offsets.high) {
+            return Ok(true);
+        }
+        if begun.elapsed() >= SILENCE {
+            return Ok(false);
+        }
+        std::thread::sleep(REST_LOOK);
+    }
+}
+
 fn read(
     properties: &ClientProperties,
     what: &'static str,
@@ -77,11 +104,13 @@ pub(super) fn database(accounting: &mut Accounting, url: &str) -> Result<(), Pro
     let reading = async {
         let mut connection = AnyConnection::connect(url).await?;
         let select = format!("SELECT stream, sequence, part, place FROM {EFFECTS_TABLE}");
-        for row in sqlx::query(AssertSqlSafe(select)).fetch_all(&mut connection).await? {
+        let mut rows = sqlx::query(AssertSqlSafe(select)).fetch(&mut connection);
+        while let Some(row) = rows.try_next().await? {
             let id = (row.try_get(0)?, row.try_get(1)?);
             let partition = i32::try_from(row.try_get::<i64, _>(2)?).unwrap_or(-1);
             accounting.effect_of(id, partition, row.try_get(3)?);
         }
+        drop(rows);
         connection.close().await
     };
     match runtime.block_on(async { tokio::time::timeout(DATABASE, reading).await }) {

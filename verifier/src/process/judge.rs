@@ -50,6 +50,14 @@ pub fn judge(
     options: &ProcessOptions<'_>,
 ) -> Result<ProcessVerdict, ProcessError> {
     let effect = report.pattern.about().effect;
+    let pairs = options.properties.iter().map(|property| (property.name.as_str(), property.value.as_str()));
+    let config = WireConfig::from_properties(pairs)?;
+    let ids: Vec<i32> = report.partitions.iter().map(|part| part.partition).collect();
+    let patience = Patience::new(options.stop, STABLE);
+    // First: what is committed then has its effects by now, but for markers on their way to the output.
+    let committed = Groups::new(&config).committed(&report.group, &report.input, &ids, Stability::Stable, &patience)?;
+    let is_at_rest =
+        report.output.as_ref().map_or(Ok(true), |topic| effects::wait_for_rest(options.properties, topic))?;
     let mut accounting = Accounting::new(&report.partitions, effect == Effect::Database);
     effects::input(&mut accounting, options.properties, &report.input, options.stop)?;
     match (effect, &report.output) {
@@ -62,15 +70,35 @@ pub fn judge(
             effects::database(&mut accounting, options.database.ok_or(ProcessError::NoDatabase)?)?;
         }
     }
-    let pairs = options.properties.iter().map(|property| (property.name.as_str(), property.value.as_str()));
-    let config = WireConfig::from_properties(pairs)?;
-    let ids: Vec<i32> = report.partitions.iter().map(|part| part.partition).collect();
-    let patience = Patience::new(options.stop, STABLE);
-    let committed = Groups::new(&config).committed(&report.group, &report.input, &ids, Stability::Stable, &patience)?;
-    Ok(verdict(report, &accounting, &accounting.count(&committed)))
+    let account = accounting.count(&committed);
+    let evidence = Evidence { is_at_rest, has_offsets: committed.values().any(Option::is_some) };
+    Ok(verdict(report, &accounting, &account, evidence))
 }
 
-fn verdict(report: &ProcessReport, accounting: &Accounting, account: &Account) -> ProcessVerdict {
+/// What must be there for a judgement.
+#[derive(Debug, Clone, Copy)]
+struct Evidence {
+    /// Whether no transaction holds up the output.
+    is_at_rest: bool,
+    /// Whether the group has offsets.
+    has_offsets: bool,
+}
+
+impl Evidence {
+    /// What of it is not there any more, or not yet.
+    fn missing(self, report: &ProcessReport, records: u64) -> Option<String> {
+        let surveyed: u64 = report.partitions.iter().map(|part| part.records).sum();
+        if records != surveyed {
+            return Some(format!("the input held {surveyed} records when the group began, and {records} of them now"));
+        }
+        if !self.has_offsets && report.ending == Ending::Completed {
+            return Some("the group has no offsets any more".to_owned());
+        }
+        (!self.is_at_rest).then(|| "a transaction holds up the output, so what is behind it was not seen".to_owned())
+    }
+}
+
+fn verdict(report: &ProcessReport, accounting: &Accounting, account: &Account, evidence: Evidence) -> ProcessVerdict {
     let findings: Vec<ProcessFinding> = report
         .pattern
         .about()
@@ -88,7 +116,10 @@ fn verdict(report: &ProcessReport, accounting: &Accounting, account: &Account) -
             }
         })
         .collect();
-    let (verdict, reason) = conclude(report, &findings, account.unfinished);
+    let (verdict, reason) = match evidence.missing(report, accounting.records) {
+        Some(missing) => (Verdict::Inconclusive, missing),
+        None => conclude(report, &findings, account.unfinished),
+    };
     ProcessVerdict {
         schema: SchemaId::default(),
         finished: Timestamp::now(),
@@ -113,17 +144,26 @@ fn predicted(report: &ProcessReport, deviation: Deviation) -> Option<u64> {
         Deviation::Uncommitted => (report.pattern == Pattern::ExactlyOnce).then_some(0),
         Deviation::Skipped => is_exact.then(|| sum(|crash| crash.to_be_skipped)),
         // Ids take away what is read again, as far as they are kept.
-        Deviation::Repeated if report.pattern == Pattern::Deduplicate => {
-            report.lives.iter().all(|life| life.ids_forgotten.unwrap_or(0) == 0).then_some(0)
-        }
+        Deviation::Repeated if report.pattern == Pattern::Deduplicate => (!outgrows_window(report)).then_some(0),
         Deviation::Repeated => is_exact.then(|| sum(|crash| crash.to_be_repeated)),
     }
+}
+
+/// Whether ids may have fallen out of the window of a database.
+fn outgrows_window(report: &ProcessReport) -> bool {
+    let longest = report.partitions.iter().map(|part| (part.end - part.first).unsigned_abs()).max();
+    report.database.as_ref().is_some_and(|database| longest > Some(database.window))
 }
 
 fn conclude(report: &ProcessReport, findings: &[ProcessFinding], unfinished: u64) -> (Verdict, String) {
     let named = |finding: &ProcessFinding| format!("{} {}", finding.found, finding.deviation.label());
     let broken: Vec<String> =
         findings.iter().filter(|finding| finding.ruling == Ruling::MustNot && finding.found > 0).map(named).collect();
+    let repeated = findings.iter().find(|finding| finding.deviation == Deviation::Repeated && finding.found > 0);
+    if let (true, Some(repeated), 1) = (outgrows_window(report), repeated, broken.len()) {
+        // Beyond the window nothing is promised, and which of them is cannot be told.
+        return (Verdict::Inconclusive, format!("{}, and the input is longer than the window of ids", named(repeated)));
+    }
     if !broken.is_empty() {
         return (Verdict::Broken, format!("{} must not: {}", report.pattern, broken.join(", ")));
     }

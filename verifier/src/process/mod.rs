@@ -18,7 +18,8 @@
 //! | `effects` | where effects are read from |
 //! | `judge` | counts against the promise |
 //!
-//! Limits: four bytes for each offset of the input, and some 100 for each message where it is told by its id.
+//! Limits: four bytes for each offset of the input, 24 for each entry of the journal, and some 100 for each message where
+//! it is told by its id.
 
 mod accounting;
 mod effects;

@@ -6,14 +6,15 @@
 //! - The group's metadata goes with the offsets (KIP-447): a member that has lost its partitions is refused.
 //! - Under `read_committed` a consumer that is given a partition waits for the end of a transaction that holds its
 //!   offsets (`require_stable`), so it never starts from offsets that are about to change.
-//! - A transaction that must be aborted is, and its inputs are read again.
+//! - What may be tried again is (librdkafka's `is_retriable`, with the same arguments). After any other error that is not
+//!   fatal the transaction is aborted, and its inputs are read again. A fatal one ends the member: it was fenced.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ackmark_schema::process::Point;
 use rdkafka::{
     consumer::Consumer as _,
-    error::{KafkaError, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::Message as _,
     producer::{BaseRecord, Producer as _},
 };
@@ -28,12 +29,14 @@ use crate::{
 
 /// How long a step of a transaction may take.
 const TIMEOUT: Duration = Duration::from_mins(1);
+/// Before a step is tried again.
+const RETRY_WAIT: Duration = Duration::from_millis(50);
 /// A queue that is full has room again when some outputs are acknowledged.
 const QUEUE_WAIT: Duration = Duration::from_millis(1);
 
 pub(crate) fn run(settings: &Settings, consumer: &Consumer, app: &mut App) -> Result<(), WorkloadError> {
     let producer = settings.producer(true)?;
-    producer.init_transactions(TIMEOUT).doing("initialise transactions")?;
+    retried(|| producer.init_transactions(TIMEOUT)).doing("initialise transactions")?;
     while app.goes_on() {
         let batch = next_batch(consumer, settings, OnRevocation::LetGo)?;
         if batch.is_empty() {
@@ -45,13 +48,13 @@ pub(crate) fn run(settings: &Settings, consumer: &Consumer, app: &mut App) -> Re
                 app.committed(&batch);
                 app.reached(Point::AfterCommit, &batch);
             }
-            Err(error) if must_abort(&error) => {
+            Err(error) if is_fatal(&error) => return Err(error),
+            Err(error) => {
                 eprintln!("aborting: {error}");
-                producer.abort_transaction(TIMEOUT).doing("abort the transaction")?;
+                retried(|| producer.abort_transaction(TIMEOUT)).doing("abort the transaction")?;
                 rewind(consumer, &batch)?;
                 app.aborted();
             }
-            Err(error) => return Err(error),
         }
     }
     Ok(())
@@ -76,14 +79,13 @@ fn transact(
     app.reached_once(Point::AfterProduce, batch, || drain(producer, TIMEOUT))?;
     app.commits();
     let offsets = batch.next_offsets().doing("tell what to commit")?;
-    // There is always one in a group.
-    if let Some(group) = consumer.group_metadata() {
-        producer.send_offsets_to_transaction(&offsets, &group, TIMEOUT).doing("send offsets to the transaction")?;
-    }
+    let group = consumer.group_metadata().ok_or(WorkloadError::NoGroup)?;
+    retried(|| producer.send_offsets_to_transaction(&offsets, &group, TIMEOUT))
+        .doing("send offsets to the transaction")?;
     // A commit waits for the outputs anyway, in larger steps.
     drain(producer, TIMEOUT)?;
     app.reached(Point::AfterSendOffsets, batch);
-    producer.commit_transaction(TIMEOUT).doing("commit the transaction")
+    retried(|| producer.commit_transaction(TIMEOUT)).doing("commit the transaction")
 }
 
 /// Hands a record over, waiting for room.
@@ -98,8 +100,26 @@ pub(super) fn send(producer: &Producer, mut record: BaseRecord<'_, [u8], Vec<u8>
     }
 }
 
-fn must_abort(error: &WorkloadError) -> bool {
-    matches!(error, WorkloadError::Kafka { source: KafkaError::Transaction(cause), .. } if cause.txn_requires_abort())
+/// A step of a transaction, again while librdkafka says that it may help.
+fn retried(step: impl Fn() -> KafkaResult<()>) -> KafkaResult<()> {
+    let begun = Instant::now();
+    loop {
+        match step() {
+            Err(KafkaError::Transaction(error)) if error.is_retriable() && begun.elapsed() < TIMEOUT => {
+                std::thread::sleep(RETRY_WAIT);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// What no abort mends.
+fn is_fatal(error: &WorkloadError) -> bool {
+    match error {
+        WorkloadError::Kafka { source: KafkaError::Transaction(cause), .. } => cause.is_fatal(),
+        WorkloadError::Kafka { source, .. } => source.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal),
+        _ => true,
+    }
 }
 
 /// Reads the batch again, as far as its partitions are still this member's.
@@ -115,7 +135,13 @@ fn rewind(consumer: &Consumer, batch: &Batch<'_>) -> Result<(), WorkloadError> {
         }
     }
     if again.count() > 0 {
-        consumer.seek_partitions(again, TIMEOUT).doing("go back")?;
+        // One that did not go back would commit past what was aborted.
+        let gone_back = consumer.seek_partitions(again, TIMEOUT).doing("go back")?;
+        gone_back
+            .elements()
+            .iter()
+            .try_for_each(rdkafka::topic_partition_list::TopicPartitionListElem::error)
+            .doing("go back")?;
     }
     Ok(())
 }
