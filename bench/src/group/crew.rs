@@ -44,7 +44,7 @@ const ASK: Duration = Duration::from_secs(30);
 /// How long members may take to end.
 const GRACE: Duration = Duration::from_secs(30);
 /// How long others may take to have the partitions of a frozen member, and how long it stays so beyond that.
-const FREEZE: Duration = Duration::from_secs(60);
+const FREEZE: Duration = Duration::from_mins(1);
 const FREEZE_LONGER: Duration = Duration::from_millis(500);
 /// How often a member that could not go on is started again, all together.
 const FAILURES_MAX: usize = 5;

@@ -70,20 +70,15 @@ async fn one(stage: &Stage<'_>, profile: &str, shown: &mut Shown) -> Result<Kill
             causes: vec![share("client retry", retried), share("application resend", resent)],
             provoked_by: provoked_by.clone(),
         },
-        lost: match lost {
+        lost: if lost.is_some() {
             // A producer's death takes no acknowledged message from the log: only a broker's could.
-            Some(_) => Incidence {
-                count: None,
-                of,
-                causes: Vec::new(),
-                provoked_by: "not examined: no broker was killed".to_owned(),
-            },
+            let provoked_by = "not examined: no broker was killed".to_owned();
+            Incidence { count: None, of, causes: Vec::new(), provoked_by }
+        } else {
             // Nobody acknowledges under acks=0, so nothing can be called lost: it is not there.
-            None => {
-                let absent = counted(&after, Class::AbsentWhenClosed)?;
-                let causes = vec![share("never acknowledged", absent)];
-                Incidence { count: Some(absent), of, causes, provoked_by }
-            }
+            let absent = counted(&after, Class::AbsentWhenClosed)?;
+            let causes = vec![share("never acknowledged", absent)];
+            Incidence { count: Some(absent), of, causes, provoked_by }
         },
     })
 }
