@@ -2,7 +2,7 @@
 # The exactly-once pipeline against batch size, beside a plain loop over the Java clients that does the same work
 # (java-pipeline/), on the local three-broker cluster (replication factor 3), one member each, 1 KiB.
 #
-# usage: peers/pipeline.sh [ROUNDS [THOUSANDS [BATCH ...]]]      (6 rounds, 100 thousand messages, cycles of 100, 1000, 10000)
+# usage: peers/pipeline.sh [ROUNDS [THOUSANDS [BATCH ...]]]      (6 rounds, 40 thousand messages, cycles of 100, 1000, 10000)
 #
 # In each round both run once with each batch, in random order, each into a topic of its own, with a group of its own; a
 # round before them is discarded. Both read the same input, wait 20 ms for a cycle to fill, and are timed by themselves from
@@ -11,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rounds=${1:-6} thousands=${2:-100}
+rounds=${1:-6} thousands=${2:-40}
 batches=("${@:3}")
 ((${#batches[@]})) || batches=(100 1000 10000)
 ackmark=${ACKMARK:-target/release/ackmark}
@@ -24,6 +24,7 @@ finish() { "$ackmark" cluster down >/dev/null 2>&1 || true; rm -rf "$work"; }
 "$ackmark" cluster up --output json >"$work/cluster.json"
 trap finish EXIT # only now: a cluster that was up before is not ours to stop
 servers=$("$ackmark" cluster status --output json | sed -n 's/.*"bootstrap_servers": *"\([^"]*\)".*/\1/p' | head -n 1)
+jars=$(ls -dt "$ACKMARK_HOME"/jars/4.* | head -n 1)
 
 load() { # topic, profile, flags
     "$ackmark" load -b "$servers" -t "$1" --create-topic 6 --yes --profile "$2" --no-seal --progress none --warm-up 0s \
@@ -31,12 +32,11 @@ load() { # topic, profile, flags
     rm -rf "$work/load-$1"
 }
 
-number=0
 run() { # who, batch -> messages per second
-    local who=$1 batch=$2 output=pipeline-out-$((++number))-$RANDOM
+    local who=$1 batch=$2 output=pipeline-out-$RANDOM$RANDOM
     if [[ $who == ackmark ]]; then
         "$ackmark" process exactly-once -b "$servers" -t pipeline-in --to "$output" --batch "$batch" --batch-wait 20ms \
-            -X linger.ms=5 -X batch.size=1000000 --yes --progress none --output json --out "$work/$output" \
+            -X batch.size=1000000 --yes --progress none --output json --out "$work/$output" \
             >"$work/told" 2>"$work/err" || { cat "$work/err" >&2; return 1; }
         awk -F '[:,]' '/"messages"/ && !m { m = $2 } /"busy_s"/ && !s { s = $2 } END { printf "%.0f\n", m / s }' \
             <(sed -n '/"lives"/,$p' "$work/told")
@@ -47,6 +47,8 @@ run() { # who, batch -> messages per second
             pipeline-in "$output" "$output" "$((thousands * 1000))" "$batch" 20 |
             sed 's/.*"messages":\([0-9]*\).*"interval_s":\([0-9.]*\).*/\1 \2/' | awk '{ printf "%.0f\n", $1 / $2 }'
     fi
+    java -Xmx256m -cp "$jars/*" org.apache.kafka.tools.TopicCommand --bootstrap-server "$servers" \
+        --delete --topic "$output" >/dev/null 2>&1
 }
 
 load pipeline-warm all-acks --messages 4M --size 100B
@@ -55,7 +57,8 @@ for who in ackmark java; do run "$who" 1000 >/dev/null; done
 printf 'round\tbatch\twho\tmessages/s\n'
 for round in $(seq "$rounds"); do
     while read -r who batch; do
-        printf '%s\t%s\t%s\t%s\n' "$round" "$batch" "$who" "$(run "$who" "$batch")"
+        rate=$(run "$who" "$batch") # by itself: within printf a failure would pass unseen
+        printf '%s\t%s\t%s\t%s\n' "$round" "$batch" "$who" "$rate"
     done < <(for batch in "${batches[@]}"; do printf '%s %s\n' ackmark "$batch" java "$batch"; done | shuf) |
         tee -a "$work/rows"
 done

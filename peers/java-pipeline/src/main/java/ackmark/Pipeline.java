@@ -3,7 +3,9 @@ package ackmark;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -50,8 +52,9 @@ public final class Pipeline {
             long cycles = 0;
             long begun = 0;
             List<ConsumerRecord<byte[], byte[]>> cycle = new ArrayList<>(batch);
+            Deque<ConsumerRecord<byte[], byte[]>> left = new ArrayDeque<>();
             while (done < messages) {
-                fill(consumer, cycle, batch, waitNs);
+                fill(consumer, cycle, left, batch, waitNs);
                 if (cycle.isEmpty()) {
                     continue;
                 }
@@ -75,27 +78,31 @@ public final class Pipeline {
         }
     }
 
-    /** Messages of a cycle: what comes until the time is up, in whole polls. */
+    /** Messages of a cycle, in order: what is left over of the last poll, then what comes until the time is up. */
     private static void fill(
             KafkaConsumer<byte[], byte[]> consumer,
             List<ConsumerRecord<byte[], byte[]>> cycle,
+            Deque<ConsumerRecord<byte[], byte[]>> left,
             int batch,
             long waitNs) {
         cycle.clear();
         long until = 0;
-        while (cycle.size() < batch) {
-            long left = until == 0 ? 100_000_000L : until - System.nanoTime();
-            if (left <= 0) {
-                return;
+        while (true) {
+            while (cycle.size() < batch && !left.isEmpty()) {
+                cycle.add(left.poll());
             }
-            for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofNanos(left))) {
-                cycle.add(record);
-            }
-            if (cycle.isEmpty()) {
-                return;
-            }
-            if (until == 0) {
+            if (!cycle.isEmpty() && until == 0) {
                 until = System.nanoTime() + waitNs;
+            }
+            long wait = until == 0 ? 100_000_000L : until - System.nanoTime();
+            if (cycle.size() >= batch || wait <= 0) {
+                return;
+            }
+            for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofNanos(wait))) {
+                left.add(record);
+            }
+            if (cycle.isEmpty() && left.isEmpty()) {
+                return;
             }
         }
     }
