@@ -52,7 +52,7 @@ run() { # who, batch -> messages per second
 }
 
 load pipeline-warm all-acks --messages 4M --size 100B
-load pipeline-in idempotent --messages "${thousands}k" --size 1KiB --rate 20k/s
+load pipeline-in idempotent --messages "${thousands}k" --size 1KiB --keys uniform:600
 for who in ackmark java; do run "$who" 1000 >/dev/null; done
 printf 'round\tbatch\twho\tmessages/s\n'
 for round in $(seq "$rounds"); do

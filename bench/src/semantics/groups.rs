@@ -28,9 +28,9 @@ async fn input(stage: &Stage<'_>) -> Result<String, String> {
         return Ok(topic);
     }
     let topic = stage.topic(NAME).await?;
-    // At a rate messages go to the partitions in turn.
+    // Keys spread a small load over all partitions.
     let flags = ["-t", &topic, "--profile", "all-acks", "--size", "100B", "--messages", MESSAGES, "--no-seal"];
-    stage.load(NAME, &[&flags[..], &["--rate", "50k/s", "--warm-up", "0s"]].concat()).await?;
+    stage.load(NAME, &[&flags[..], &["--keys", "uniform:600", "--warm-up", "0s"]].concat()).await?;
     Ok(topic)
 }
 

@@ -71,7 +71,9 @@ pub(super) async fn warm_up(stage: &Stage<'_>) -> Result<(), String> {
 pub(super) async fn measure(stage: &Stage<'_>, rounds: u32) -> Result<Rounds, String> {
     let input = stage.topic("rates").await?;
     let flags = ["-t", &input, "--profile", "all-acks", "--size", "1KiB", "--messages", INPUT];
-    stage.load("rates-input", &[&flags[..], &["--rate", "20k/s", "--warm-up", "0s", "--no-seal"]].concat()).await?;
+    stage
+        .load("rates-input", &[&flags[..], &["--keys", "uniform:600", "--warm-up", "0s", "--no-seal"]].concat())
+        .await?;
     let mut rounds_done = Rounds::default();
     for round in 0..rounds {
         match one_round(stage, round, &input).await {

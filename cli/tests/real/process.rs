@@ -95,9 +95,9 @@ impl Input {
         let folder = tempfile::tempdir().unwrap();
         let messages = MESSAGES.to_string();
         let fixed = ["load", "-t", &topic, "--profile", "idempotent", "--size", "100B", "--out", "load"];
-        // At a rate messages go to the partitions in turn; as fast as possible a small load may go to one alone.
-        let rate = ["--rate", "30k/s", "--warm-up", "0s"];
-        kafka.run(folder.path(), &[&fixed[..], &["--messages", &messages], &rate].concat()).exits(0);
+        // Keys spread a small load over all partitions; without them it may go to one alone.
+        let keys = ["--keys", "uniform:600", "--warm-up", "0s"];
+        kafka.run(folder.path(), &[&fixed[..], &["--messages", &messages], &keys].concat()).exits(0);
         Self { topic, folder }
     }
 
