@@ -160,9 +160,14 @@ impl ClientContext for Membership {
 }
 
 impl ConsumerContext for Membership {
-    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if matches!(rebalance, Rebalance::Revoke(_)) {
-            self.revocations.fetch_add(1, Ordering::Relaxed);
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Rebalance::Revoke(partitions) = rebalance else { return };
+        self.revocations.fetch_add(1, Ordering::Relaxed);
+        // A partition that goes while it is paused is paused still when it comes back.
+        if self.is_held.load(Ordering::Relaxed)
+            && let Err(error) = consumer.resume(partitions)
+        {
+            eprintln!("resume: {error}");
         }
     }
 

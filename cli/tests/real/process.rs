@@ -222,11 +222,11 @@ fn rebalances(kafka: &Kafka, members: u32) {
     let all = input.records(kafka);
     let output = format!("{}-once", input.topic);
     let members = members.to_string();
-    let points = "after-produce,after-send-offsets,after-commit";
+    // One of them: who is left sees the rebalance.
+    let points = if members == "2" { "after-send-offsets" } else { "after-produce" };
     let flags = ["exactly-once", "--to", &output, "--members", &members, "--rejoin", "dynamic", "--crash-cycle", "2"];
-    // Small batches: all members are still at work when the last crash comes.
     let outcome = input.process(kafka, "once", &[&flags[..], &["--crash", points, "--batch", "20"]].concat());
-    assert_eq!(outcome.process.crashes.len(), 3);
+    assert_eq!(outcome.process.crashes.len(), 1);
     assert!(outcome.process.lives.iter().map(|life| life.revocations).sum::<u64>() > 0);
     assert_eq!(outcome.counts(), [0; 4]);
     let times = outputs(kafka, &output);
