@@ -26,10 +26,16 @@ use crate::error::{Doing as _, WorkloadError};
 /// How often it is looked whether all is acknowledged.
 const DRAIN_LOOK: Duration = Duration::from_micros(200);
 
-/// For the producers of pipelines, unless the user says otherwise: a linger that is enough for a burst to go in few requests,
-/// and one of them in flight. With more librdkafka 2.12.1's idempotent producer polls without a pause from the end of the
-/// linger until the request before is answered (`rd_kafka_toppar_producer_serve` compares messages with its limit).
-const PIPELINE: [(&str, &str); 2] = [("linger.ms", "1"), ("max.in.flight.requests.per.connection", "1")];
+/// For the producers of pipelines, unless the user says otherwise.
+///
+/// - A linger that is enough for a burst to go in few requests, and one of them in flight. With more, librdkafka 2.12.1's
+///   idempotent producer polls without a pause from the end of the linger until the request before is answered
+///   (`rd_kafka_toppar_producer_serve` compares messages with its limit).
+/// - A short `retry.backoff.ms` (default 100). A commit is answered before its markers are everywhere; the next
+///   transaction's first requests are refused with `CONCURRENT_TRANSACTIONS` until then, and tried again after it. Cycles of
+///   100 messages took 125 ms with 100, 88 with 20, 50 with 5 (three local brokers, medians of 100 cycles).
+const PIPELINE: [(&str, &str); 3] =
+    [("linger.ms", "1"), ("max.in.flight.requests.per.connection", "1"), ("retry.backoff.ms", "5")];
 
 /// A consumer that counts revocations.
 pub(crate) type Consumer = BaseConsumer<Membership>;
