@@ -145,7 +145,7 @@ pub(super) async fn rebalances(stage: &Stage<'_>) -> Result<Shown, String> {
     let freeze = points(&[Point::AfterProduce]);
     for (members, blow, point) in [("2", "--crash", &crash), ("3", "--freeze", &freeze)] {
         let (output, name) = (stage.topic_name(&format!("once-by-{members}")), format!("rebalances-{members}"));
-        let flags = ["--to", &output, "--members", members, "--rejoin", "dynamic", "--batch", "20", blow, point];
+        let flags = ["--to", &output, "--members", members, "--rejoin", "dynamic", "--batch", "50", blow, point];
         let flags = [&flags[..], &["--batch-wait", "20ms"]].concat();
         let done = process(stage, Pattern::ExactlyOnce, &topic, &name, &flags).await?;
         for deviation in [Deviation::Skipped, Deviation::Repeated, Deviation::Uncommitted] {

@@ -8,9 +8,9 @@ use rand::seq::SliceRandom as _;
 use super::{stage::Stage, transactions::LINGER};
 
 /// Messages that warm the brokers.
-const WARM_UP: &str = "4000000";
+const WARM_UP: &str = "3000000";
 /// Messages that a group reads in a round.
-const INPUT: &str = "24000";
+const INPUT: &str = "20000";
 /// The most that a producer sends in a round.
 const SENT_MAX: &str = "500000";
 /// Of a cycle, where nothing else is said.
