@@ -55,7 +55,7 @@ pub(crate) fn comparison(result: &SemanticsResult) -> Result<Drawing, String> {
     let rate = |name: &str| result.settings.iter().find(|setting| setting.name == name)?.relative.median();
     let title = match (rate("transactional"), rate("exactly-once")) {
         (Some(transactional), Some(exactly)) => format!(
-            "Transactions reach {} times the rate of at-most-once; an exactly-once pipeline {} times that of an ordinary commit",
+            "Transactions reach {} the rate of at-most-once, an exactly-once pipeline {} that of an ordinary commit",
             numbers::ratio(transactional),
             numbers::ratio(exactly)
         ),
@@ -71,7 +71,7 @@ pub(crate) fn comparison(result: &SemanticsResult) -> Result<Drawing, String> {
     };
     let figures = rows.iter().map(|row| format!("{}: {}, {}", row.name, row.figure, row.figure_note)).collect();
     let lead = format!(
-        "As fast as possible, 1 KiB, one producer or one member. Bar: median of {} interleaved rounds, each a point. Doubled and lost: by crashes of the process.",
+        "As fast as possible, 1 KiB, one producer or one member. Bar: median of {} interleaved rounds, each a point. Doubled and lost: by crashes of the process; n/a: not examined.",
         result.rounds
     );
     Ok(sheet(result, title, lead, figures, Vec::new()).draw(panel.height(), |canvas, top| panel.draw(canvas, top)))
@@ -128,7 +128,7 @@ fn row(at: usize, name: &str, note: String, rate: &Spread, figure_note: String) 
 fn told(what: &str, incidence: &Incidence) -> String {
     match incidence.count {
         Some(count) => format!("{what} {} of {}", numbers::count(count), numbers::count(incidence.of)),
-        None => format!("{what}: not examined"),
+        None => format!("{what} n/a"),
     }
 }
 

@@ -23,6 +23,7 @@ mod readers;
 mod resume;
 mod seal;
 mod secure;
+mod semantics;
 mod sigkill;
 mod syscalls;
 mod transactions;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
     trials.extend(resume::trials(&kafka));
     trials.extend(transactions::trials(&kafka));
     trials.extend(process::trials(&kafka));
+    trials.extend(semantics::trials(&kafka));
     trials.extend(log_reader::trials());
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     // All trials are over, so this is the last owner: its processes end here.
