@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ackmark_ledger::journal::{Journal, Processed};
 use ackmark_schema::{
-    process::{Life, MemberSays, MemberSpec, Point, StopAt},
+    process::{InHand, Life, MemberSays, MemberSpec, Point, StopAt},
     report::CpuTime,
 };
 use hdrhistogram::Histogram;
@@ -69,9 +69,12 @@ impl App {
             self.begun = Some(batch.begun());
             self.first_begun.get_or_insert(batch.begun());
         }
-        let here = StopAt { point, cycle: self.cycle };
+        self.stop_here(StopAt { point, cycle: self.cycle }, || batch.in_hand());
+    }
+
+    fn stop_here(&self, here: StopAt, in_hand: impl FnOnce() -> Vec<InHand>) {
         if self.stop_at == Some(here) {
-            tell(&MemberSays::Reached { at: here, in_hand: batch.in_hand() });
+            tell(&MemberSays::Reached { at: here, in_hand: in_hand() });
             self.parent.wait();
         }
     }
@@ -148,12 +151,8 @@ impl App {
     }
 
     /// Stops, and waits, at a point of a loop that has no messages in hand.
-    pub(crate) fn reached_alone(&mut self, point: Point) {
-        let here = StopAt { point, cycle: 1 };
-        if self.stop_at == Some(here) {
-            tell(&MemberSays::Reached { at: here, in_hand: Vec::new() });
-            self.parent.wait();
-        }
+    pub(crate) fn reached_alone(&self, point: Point) {
+        self.stop_here(StopAt { point, cycle: 1 }, Vec::new);
     }
 
     /// Tells how the loop ended.
