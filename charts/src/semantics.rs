@@ -1,6 +1,6 @@
 //! Charts of semantics put to the test.
 
-use ackmark_schema::semantics::{Incidence, Kind, SemanticsResult, Spread};
+use ackmark_schema::semantics::{Incidence, SemanticsResult, Spread};
 
 use crate::{
     canvas::{Anchor, Canvas},
@@ -17,7 +17,7 @@ const PLOT: f64 = 260.0;
 const LEFT: f64 = 70.0;
 const BELOW: f64 = 46.0;
 
-fn sheet(result: &SemanticsResult, title: String, lead: String, figures: Vec<String>, notes: Vec<String>) -> Sheet {
+fn sheet(result: &SemanticsResult, title: String, lead: String, figures: Vec<String>) -> Sheet {
     let kafka = result.cluster.kafka_version.as_deref().unwrap_or("of an unknown version");
     let conditions = [
         format!("Run {}", result.id),
@@ -28,7 +28,7 @@ fn sheet(result: &SemanticsResult, title: String, lead: String, figures: Vec<Str
         ),
         format!("librdkafka {}, ackmark {}", result.environment.librdkafka_version, result.tool_version),
     ];
-    Sheet { notices: Vec::new(), conditions: conditions.join(" · "), title, lead, figures, notes }
+    Sheet { notices: Vec::new(), conditions: conditions.join(" · "), title, lead, figures, notes: Vec::new() }
 }
 
 /// The rate of each setting, with what a crash doubled and lost.
@@ -40,13 +40,8 @@ pub(crate) fn comparison(result: &SemanticsResult) -> Result<Drawing, String> {
     let rows: Vec<Row> = measured
         .enumerate()
         .map(|(at, setting)| {
-            let kind = match setting.kind {
-                Kind::Producer => "producer",
-                Kind::Consumer => "consumer",
-                Kind::Pipeline => "pipeline",
-            };
             let crash = format!("{}, {}", told("doubled", &setting.duplicates), told("lost", &setting.lost));
-            row(at, &setting.name, kind.to_owned(), &setting.rate, crash)
+            row(at, &setting.name, setting.kind.label().to_owned(), &setting.rate, crash)
         })
         .collect();
     if rows.is_empty() {
@@ -61,20 +56,11 @@ pub(crate) fn comparison(result: &SemanticsResult) -> Result<Drawing, String> {
         ),
         _ => "What each delivery setting reaches".to_owned(),
     };
-    let panel = Panel {
-        rows: &rows,
-        mark: None,
-        axis: "messages per second, median of rounds (k = thousand, M = million)",
-        tick: numbers::tick,
-        row_height: 50.0,
-        bars: true,
-    };
-    let figures = rows.iter().map(|row| format!("{}: {}, {}", row.name, row.figure, row.figure_note)).collect();
     let lead = format!(
         "As fast as possible, 1 KiB, one producer or one member. Bar: median of {} interleaved rounds, each a point. Doubled and lost: by crashes of the process; n/a: not examined.",
         result.rounds
     );
-    Ok(sheet(result, title, lead, figures, Vec::new()).draw(panel.height(), |canvas, top| panel.draw(canvas, top)))
+    Ok(bars(result, title, lead, &rows))
 }
 
 /// The exactly-once pipeline against its batch.
@@ -94,8 +80,16 @@ pub(crate) fn batches(result: &SemanticsResult) -> Result<Drawing, String> {
     let [first, .., last] = &rows[..] else { return Err("the pipeline was not measured with several batches".into()) };
     let title =
         format!("The exactly-once pipeline: {} in {}, {} in {}", first.figure, first.name, last.figure, last.name);
+    let lead = "A cycle is one transaction: from the first message in hand to the end of its commit. A message is shown at that end at the \
+                earliest."
+        .to_owned();
+    Ok(bars(result, title, lead, &rows))
+}
+
+/// A bar for each rate.
+fn bars(result: &SemanticsResult, title: String, lead: String, rows: &[Row]) -> Drawing {
     let panel = Panel {
-        rows: &rows,
+        rows,
         mark: None,
         axis: "messages per second, median of rounds (k = thousand, M = million)",
         tick: numbers::tick,
@@ -103,10 +97,7 @@ pub(crate) fn batches(result: &SemanticsResult) -> Result<Drawing, String> {
         bars: true,
     };
     let figures = rows.iter().map(|row| format!("{}: {}, {}", row.name, row.figure, row.figure_note)).collect();
-    let lead = "A cycle is one transaction: from the first message in hand to the end of its commit. A message is shown at that end at the \
-                earliest."
-        .to_owned();
-    Ok(sheet(result, title, lead, figures, Vec::new()).draw(panel.height(), |canvas, top| panel.draw(canvas, top)))
+    sheet(result, title, lead, figures).draw(panel.height(), |canvas, top| panel.draw(canvas, top))
 }
 
 fn row(at: usize, name: &str, note: String, rate: &Spread, figure_note: String) -> Row {
@@ -153,7 +144,7 @@ pub(crate) fn stall(result: &SemanticsResult) -> Result<Drawing, String> {
     let lead = "Sums over the topic's partitions. Between the two lines lies what is in the log and not yet shown to \
                 isolation.level=read_committed: the open transaction's messages and committed ones behind them."
         .to_owned();
-    let sheet = sheet(result, title, lead, figures, Vec::new());
+    let sheet = sheet(result, title, lead, figures);
     Ok(sheet.draw(PLOT + BELOW, |canvas, top| plot(canvas, top, result, last.at_s, last.high_watermark)))
 }
 

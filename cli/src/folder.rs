@@ -80,9 +80,9 @@ pub(crate) fn write(folder: &Path, name: &str, report: &impl Serialize) -> Resul
     Ok(path)
 }
 
-/// Where a load goes unless the user says otherwise.
-pub(crate) fn default_name() -> PathBuf {
-    format!("load-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S")).into()
+/// Where the work of a command goes unless the user says otherwise.
+pub(crate) fn default_name(command: &str) -> PathBuf {
+    format!("{command}-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S")).into()
 }
 
 /// The text of a result, by its folder or its `result.json`; tells the file and the folder too.

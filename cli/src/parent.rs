@@ -4,10 +4,12 @@
 //! The signal is sent when the *thread* that started the child ends (prctl(2), `PR_SET_PDEATHSIG`): the bench starts
 //! its children from threads of its runtime, which live as long as it does.
 
+use std::path::PathBuf;
+
 use ackmark_bench::PARENT_VARIABLE;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
-use crate::exit::Exit;
+use crate::{exit::Exit, problem::Problem};
 
 /// Does nothing unless a bench started this process.
 ///
@@ -19,6 +21,14 @@ pub(crate) fn die_with_it() -> Result<(), Exit> {
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let alive = getppid().map(Pid::as_raw_nonzero).is_some_and(|pid| pid.to_string() == parent);
     if alive { Ok(()) } else { Err(Exit::Interrupted) }
+}
+
+/// This program's own file, for children.
+///
+/// # Errors
+/// The system does not tell it.
+pub(crate) fn program() -> Result<PathBuf, Problem> {
+    std::env::current_exe().map_err(|error| Problem::runtime(format!("cannot find this program's own file: {error}")))
 }
 
 /// Whether a bench started this process.

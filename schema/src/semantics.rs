@@ -114,6 +114,17 @@ pub enum Kind {
     Pipeline,
 }
 
+impl Kind {
+    /// Its name, to read.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Producer => "producer",
+            Self::Consumer => "consumer",
+            Self::Pipeline => "pipeline",
+        }
+    }
+}
+
 /// A row of the comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

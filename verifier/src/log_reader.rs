@@ -119,7 +119,11 @@ pub fn scan(
     Ok(ScanOutcome { accounts, latency: None, duration: begun.elapsed() })
 }
 
-fn config(connection: &ClientProperties) -> Result<WireConfig, ConfigError> {
+/// How the log reader, and what else speaks to brokers here, reaches them.
+///
+/// # Errors
+/// It does not speak what the properties ask for.
+pub(crate) fn config(connection: &ClientProperties) -> Result<WireConfig, ConfigError> {
     WireConfig::from_properties(
         connection.connection_only().iter().map(|property| (property.name.as_str(), property.value.as_str())),
     )

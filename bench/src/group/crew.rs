@@ -201,7 +201,6 @@ impl<'a> Crew<'a> {
             if let Ok(Some(heard)) = heard {
                 self.hear(heard).await?;
                 if self.report.error.is_some() {
-                    self.report.ending = Ending::Failed;
                     return Ok(());
                 }
                 continue;
@@ -238,14 +237,20 @@ impl<'a> Crew<'a> {
     /// Lets members go on once all of them are in the group, and it has shared out the partitions. One that cannot begin
     /// is heard of later.
     async fn wait_for_group(&mut self) -> Result<(), GroupError> {
-        let until = Instant::now() + ASK;
-        let patience = Patience::new(&self.stop, ASK);
-        let all = GroupState { members: self.plan.members as usize, is_stable: true };
-        while Instant::now() < until && self.groups.state(&self.plan.group, &patience)? != all {
-            tokio::time::sleep(LOOK).await;
-        }
+        self.wait_for_members(self.plan.members, ASK).await?;
         for member in self.members.values_mut() {
             member.go().await;
+        }
+        Ok(())
+    }
+
+    /// Waits until the group has shared out its partitions among so many members, or the time is up.
+    async fn wait_for_members(&mut self, members: u32, longest: Duration) -> Result<(), GroupError> {
+        let until = Instant::now() + longest;
+        let wanted = GroupState { members: members as usize, is_stable: true };
+        let patience = Patience::new(&self.stop, longest);
+        while Instant::now() < until && self.groups.state(&self.plan.group, &patience)? != wanted {
+            tokio::time::sleep(LOOK).await;
         }
         Ok(())
     }
@@ -349,12 +354,7 @@ impl<'a> Crew<'a> {
         let Some(alive) = self.members.get(&member) else { return Ok(()) };
         let incarnation = alive.incarnation;
         alive.signal(Signal::STOP);
-        let until = Instant::now() + FREEZE;
-        let others = GroupState { members: self.plan.members as usize - 1, is_stable: true };
-        let patience = Patience::new(&self.stop, FREEZE);
-        while Instant::now() < until && self.groups.state(&self.plan.group, &patience)? != others {
-            tokio::time::sleep(LOOK).await;
-        }
+        self.wait_for_members(self.plan.members - 1, FREEZE).await?;
         // They begin with what it has in hand.
         tokio::time::sleep(FREEZE_LONGER).await;
         let committed = Vec::new();

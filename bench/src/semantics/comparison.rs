@@ -11,22 +11,15 @@ use super::{
     rates::{Measured, Rated, Reached},
 };
 
-/// The variants that a profile or pattern is compared by.
-const DURATION: Option<&str> = Some("100ms");
-const BATCH: u64 = 1_000;
-
 /// A row for each profile and pattern.
 pub(super) fn settings(measured: &Measured, killed: &[Killed]) -> Vec<Setting> {
     let producers = profile::built_in().into_iter().map(|profile| {
-        let duration = if profile.transactions.is_some() { DURATION } else { None };
-        let rated = Rated::Producer { profile: profile.name.clone(), duration };
-        (Kind::Producer, profile.name.clone(), rated, needs(&profile), profile.use_when)
+        (Kind::Producer, profile.name.clone(), Rated::profile(&profile), needs(&profile), profile.use_when)
     });
     let patterns = Pattern::ALL.map(|pattern| {
         let about = pattern.about();
         let kind = if about.effect == Effect::Output { Kind::Pipeline } else { Kind::Consumer };
-        let rated = Rated::Group { pattern, batch: BATCH };
-        (kind, pattern.name().to_owned(), rated, about.needs.to_owned(), about.use_when.to_owned())
+        (kind, pattern.name().to_owned(), Rated::pattern(pattern), about.needs.to_owned(), about.use_when.to_owned())
     });
     let mut first: Vec<(Kind, Rated)> = Vec::new();
     let rows = producers.chain(patterns).map(|(kind, name, rated, needs, use_when)| {

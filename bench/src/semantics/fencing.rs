@@ -79,18 +79,15 @@ fn of(headers: &[Header], incarnation: u32) -> u64 {
     headers.iter().filter(|header| header.incarnation == incarnation).count() as u64
 }
 
+/// A life of a producer whose transaction does not run out of time.
+fn life<'a>(id: &'a str, topic: &'a str, incarnation: u32, stop_at: Option<Point>) -> Producer<'a> {
+    Producer { member: 0, incarnation, id, topic, messages: MESSAGES, timeout: LONG, stop_at }
+}
+
 pub(super) async fn rival(stage: &Stage<'_>) -> Result<Shown, String> {
     let (topic, id) = (stage.topic("fencing").await?, stage.transactional_id("fencing"));
     let (send, mut heard) = mpsc::unbounded_channel();
-    let producer = |incarnation: u32, stop_at: Option<Point>| Producer {
-        member: 0,
-        incarnation,
-        id: &id,
-        topic: &topic,
-        messages: MESSAGES,
-        timeout: LONG,
-        stop_at,
-    };
+    let producer = |incarnation: u32, stop_at: Option<Point>| life(&id, &topic, incarnation, stop_at);
     let mut first = stage.produce(producer(0, Some(Point::AfterProduce)), &send).await?;
     wait_reached(&mut heard, 0).await?;
     let second = stage.produce(producer(1, None), &send).await?;
@@ -119,15 +116,7 @@ pub(super) async fn rival(stage: &Stage<'_>) -> Result<Shown, String> {
 pub(super) async fn successor(stage: &Stage<'_>) -> Result<Shown, String> {
     let (topic, id) = (stage.topic("successor").await?, stage.transactional_id("successor"));
     let (send, mut heard) = mpsc::unbounded_channel();
-    let producer = |incarnation: u32, stop_at: Option<Point>| Producer {
-        member: 0,
-        incarnation,
-        id: &id,
-        topic: &topic,
-        messages: MESSAGES,
-        timeout: LONG,
-        stop_at,
-    };
+    let producer = |incarnation: u32, stop_at: Option<Point>| life(&id, &topic, incarnation, stop_at);
     let first = stage.produce(producer(0, Some(Point::AfterProduce)), &send).await?;
     wait_reached(&mut heard, 0).await?;
     first.kill().await;
@@ -156,15 +145,7 @@ pub(super) async fn timeout(stage: &Stage<'_>) -> Result<Shown, String> {
     let (topic, id) = (stage.topic("timeout").await?, stage.transactional_id("timeout"));
     let cleanup = stage.cleanup_interval().await;
     let (send, mut heard) = mpsc::unbounded_channel();
-    let dead = Producer {
-        member: 0,
-        incarnation: 0,
-        id: &id,
-        topic: &topic,
-        messages: MESSAGES,
-        timeout: SHORT,
-        stop_at: Some(Point::AfterProduce),
-    };
+    let dead = Producer { timeout: SHORT, ..life(&id, &topic, 0, Some(Point::AfterProduce)) };
     let producer = stage.produce(dead, &send).await?;
     wait_reached(&mut heard, 0).await?;
     producer.kill().await;

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use ackmark_schema::{latency::LatencySummary, process::Pattern, profile};
+use ackmark_schema::{
+    latency::LatencySummary,
+    process::Pattern,
+    profile::{self, Profile},
+};
 use rand::seq::SliceRandom as _;
 
 use super::{stage::Stage, transactions::LINGER};
@@ -27,6 +31,19 @@ pub(super) enum Rated {
     Group { pattern: Pattern, batch: u64 },
 }
 
+impl Rated {
+    /// A profile as it is compared with others.
+    pub(super) fn profile(profile: &Profile) -> Self {
+        let duration = profile.transactions.is_some().then_some(DURATION);
+        Self::Producer { profile: profile.name.clone(), duration }
+    }
+
+    /// A pattern as it is compared with others.
+    pub(super) fn pattern(pattern: Pattern) -> Self {
+        Self::Group { pattern, batch: BATCH }
+    }
+}
+
 /// What a round brought.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reached {
@@ -48,13 +65,10 @@ pub(super) struct Rounds {
 
 /// All settings and variants, in order.
 fn all() -> Vec<Rated> {
-    let profiles = profile::built_in().into_iter().map(|profile| {
-        let duration = profile.transactions.is_some().then_some(DURATION);
-        Rated::Producer { profile: profile.name, duration }
-    });
+    let profiles = profile::built_in().into_iter().map(|profile| Rated::profile(&profile));
     let transactions =
         ["10ms", "1s"].map(|duration| Rated::Producer { profile: "transactional".into(), duration: Some(duration) });
-    let patterns = Pattern::ALL.map(|pattern| Rated::Group { pattern, batch: BATCH });
+    let patterns = Pattern::ALL.map(Rated::pattern);
     let batches = [100, 10_000].map(|batch| Rated::Group { pattern: Pattern::ExactlyOnce, batch });
     profiles.chain(transactions).chain(patterns).chain(batches).collect()
 }

@@ -48,7 +48,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The folder of children's reports, in the result folder.
 const RUNS: &str = "runs";
 /// Partitions of a topic.
-pub(super) const PARTITIONS: i32 = 3;
+const PARTITIONS: i32 = 3;
 
 /// What demonstrations are made of.
 pub(super) struct Stage<'a> {

@@ -27,7 +27,7 @@ use crate::{
     exit::Exit,
     interrupt,
     narration::Narrator,
-    print,
+    parent, print,
     problem::Problem,
 };
 
@@ -126,8 +126,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     let narrator = Narrator::new(arguments.progress.progress);
     let cluster = source.start(&arguments.kafka, &stop, &narrator)?;
     let options = BenchOptions {
-        ackmark: std::env::current_exe()
-            .map_err(|error| Problem::runtime(format!("cannot find this program's own file: {error}")))?,
+        ackmark: parent::program()?,
         results: arguments.results.clone(),
         keep_topics: arguments.keep_topics,
         keep_ledgers: arguments.keep_ledgers,

@@ -155,7 +155,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         let report = ackmark_loadgen::resume(resumption, &teller(), &stop).map_err(|error| problem(&error))?;
         (folder.clone(), connection, report)
     } else {
-        let out = arguments.out.clone().unwrap_or_else(folder::default_name);
+        let out = arguments.out.clone().unwrap_or_else(|| folder::default_name("load"));
         folder::refuse_used(&out)?;
         let (spec, connection) = match &arguments.spec {
             Some(path) => from_file(path, arguments)?,

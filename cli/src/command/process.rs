@@ -29,7 +29,7 @@ use crate::{
     connection::{self, Properties, Servers},
     consent, console,
     exit::Exit,
-    files, folder, interrupt, print,
+    files, folder, interrupt, parent, print,
     problem::Problem,
     progress::{Event, Reporter},
 };
@@ -199,7 +199,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     let pattern = arguments.pattern.0;
     arguments.check()?;
     let properties = arguments.client_properties()?;
-    let out = arguments.out.clone().unwrap_or_else(default_name);
+    let out = arguments.out.clone().unwrap_or_else(|| folder::default_name("process"));
     if out.join(PROCESS_FILE).exists() {
         return Err(Problem::usage(format!("the folder {} holds a run already", out.display()))
             .hint("a folder holds one run: name another with --out"));
@@ -300,8 +300,7 @@ fn process(
     stop: &Arc<AtomicBool>,
     progress: Progress,
 ) -> Result<ProcessReport, Problem> {
-    let ackmark = std::env::current_exe()
-        .map_err(|error| Problem::runtime(format!("cannot find this program's own file: {error}")))?;
+    let ackmark = parent::program()?;
     let folder = fs::canonicalize(out)
         .map_err(|error| Problem::runtime(format!("cannot find the folder {}: {error}", out.display())))?;
     let launch = Launch { ackmark, folder };
@@ -329,10 +328,6 @@ fn process(
         console::complain(&Problem::runtime(error));
     }
     Ok(report)
-}
-
-fn default_name() -> PathBuf {
-    format!("process-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S")).into()
 }
 
 /// The output topic: empty, or made with the input's partitions and replication factor.

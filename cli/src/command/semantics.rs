@@ -15,7 +15,7 @@ use super::{
     bench::{self, Arguments, Source},
     chart, cluster,
 };
-use crate::{consent, console, document::Form, exit::Exit, narration::Narrator, print, problem::Problem};
+use crate::{consent, console, document::Form, exit::Exit, narration::Narrator, parent, print, problem::Problem};
 
 /// Its name among the scenarios.
 pub(crate) const NAME: &str = "semantics";
@@ -47,8 +47,7 @@ pub(super) fn run(arguments: &Arguments, source: &Source, stop: Arc<AtomicBool>)
     let narrator = Narrator::new(arguments.progress.progress);
     let kafka = source.start(&arguments.kafka, &stop, &narrator)?;
     let options = BenchOptions {
-        ackmark: std::env::current_exe()
-            .map_err(|error| Problem::runtime(format!("cannot find this program's own file: {error}")))?,
+        ackmark: parent::program()?,
         results: arguments.results.clone(),
         keep_topics: false,
         keep_ledgers: arguments.keep_ledgers,

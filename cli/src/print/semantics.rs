@@ -1,6 +1,6 @@
 //! Each delivery semantic put to the test, and what it costs.
 
-use ackmark_schema::semantics::{Check, Demonstration, Incidence, Kind, SemanticsResult, Setting, Spread, Time};
+use ackmark_schema::semantics::{Check, Demonstration, Incidence, SemanticsResult, Setting, Spread, Time};
 
 use crate::{
     document::{Document, Table, Text, Tone},
@@ -46,14 +46,6 @@ fn conditions(result: &SemanticsResult) -> String {
     )
 }
 
-const fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Producer => "producer",
-        Kind::Consumer => "consumer",
-        Kind::Pipeline => "pipeline",
-    }
-}
-
 fn comparison(result: &SemanticsResult) -> Table {
     let mut table = Table::new(
         2,
@@ -69,9 +61,9 @@ fn comparison(result: &SemanticsResult) -> Table {
             "use when",
         ],
     );
-    for Setting { name, kind: of, rate, relative, median_us, duplicates, lost, needs, use_when } in &result.settings {
+    for Setting { name, kind, rate, relative, median_us, duplicates, lost, needs, use_when } in &result.settings {
         table.row([
-            Text::from(kind(*of)),
+            Text::from(kind.label()),
             name.as_str().into(),
             spread(rate, figures::rate).into(),
             spread(relative, |value| format!("{value:.2}")).into(),

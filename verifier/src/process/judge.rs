@@ -14,7 +14,6 @@ use ackmark_schema::{
     version::SchemaId,
 };
 use ackmark_wire::{
-    config::WireConfig,
     groups::{Groups, Stability},
     patience::Patience,
 };
@@ -25,6 +24,7 @@ use super::{
     effects,
     error::ProcessError,
 };
+use crate::log_reader;
 
 /// How long the coordinator may take to tell offsets that no transaction is about to change.
 const STABLE: Duration = Duration::from_mins(1);
@@ -50,8 +50,7 @@ pub fn judge(
     options: &ProcessOptions<'_>,
 ) -> Result<ProcessVerdict, ProcessError> {
     let effect = report.pattern.about().effect;
-    let pairs = options.properties.iter().map(|property| (property.name.as_str(), property.value.as_str()));
-    let config = WireConfig::from_properties(pairs)?;
+    let config = log_reader::config(options.properties)?;
     let ids: Vec<i32> = report.partitions.iter().map(|part| part.partition).collect();
     let patience = Patience::new(options.stop, STABLE);
     // First: what is committed then has its effects by now, but for markers on their way to the output.
