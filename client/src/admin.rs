@@ -462,6 +462,8 @@ fn leader_unsettled(code: ErrorCode) -> bool {
         ErrorCode::UNKNOWN_TOPIC_OR_PART,
         ErrorCode::UNKNOWN_TOPIC,
         ErrorCode::UNKNOWN_PARTITION,
+        // What librdkafka makes of metadata without a leader when it lists offsets.
+        ErrorCode::NOENT,
         ErrorCode::TIMED_OUT,
         ErrorCode::TRANSPORT,
         ErrorCode::NETWORK_EXCEPTION,
