@@ -63,9 +63,7 @@ const COLUMNS: [Column; 9] = [
             Class::ZombieWrite,
             Class::InconsistentOffset,
             Class::NonMonotonicRead,
-            Class::ConsumerSkip,
-            Class::Redelivered,
-            Class::GroupOffsetMismatch,
+            Class::OffsetGap,
         ],
         total: Total::None,
     },
@@ -428,5 +426,18 @@ fn legend(canvas: &Canvas, y: f64) {
         canvas.rectangle((x, y - 10.0), (x + width + 12.0, y + 10.0), sign.tint(), 1.0);
         canvas.text((x + 6.0, y), &text, crate::canvas::Ink { colour: INK, ..SMALL });
         x += width + 12.0 + GAP;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_class_is_in_one_column() {
+        for class in Class::ALL {
+            let columns = COLUMNS.iter().filter(|column| column.classes.contains(&class));
+            assert_eq!(columns.count(), 1, "{class:?}");
+        }
     }
 }

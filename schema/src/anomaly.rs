@@ -50,17 +50,11 @@ pub enum Class {
     /// An offset of an uncompacted log, above its start, at which there is neither a record nor a transaction marker
     /// (counted in offsets).
     OffsetGap,
-    /// In the log, never processed, committed past.
-    ConsumerSkip,
-    /// One offset processed more than once per group.
-    Redelivered,
-    /// A group's committed offset differs from the outputs that are visible.
-    GroupOffsetMismatch,
 }
 
 impl Class {
     /// All classes, in the order in which a verdict lists them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 18] = [
         Self::Lost,
         Self::AbsentWhenClosed,
         Self::Expired,
@@ -79,9 +73,6 @@ impl Class {
         Self::InconsistentOffset,
         Self::NonMonotonicRead,
         Self::OffsetGap,
-        Self::ConsumerSkip,
-        Self::Redelivered,
-        Self::GroupOffsetMismatch,
     ];
 
     /// The class in a few words, as printed.
@@ -105,9 +96,6 @@ impl Class {
             Self::InconsistentOffset => "inconsistent offset",
             Self::NonMonotonicRead => "non-monotonic read",
             Self::OffsetGap => "offset gap",
-            Self::ConsumerSkip => "consumer skip",
-            Self::Redelivered => "redelivered",
-            Self::GroupOffsetMismatch => "group offset mismatch",
         }
     }
 }

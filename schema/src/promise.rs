@@ -202,9 +202,6 @@ fn rule(class: Class, basis: &Basis) -> (Ruling, String) {
         Class::InconsistentOffset => say(MustNot, "an offset has one value"),
         Class::NonMonotonicRead => say(MustNot, "a partition is read in order"),
         Class::OffsetGap => say(MustNot, "a log that is not compacted holds something at every offset"),
-        Class::ConsumerSkip | Class::Redelivered | Class::GroupOffsetMismatch => {
-            say(NoClaim, "no consumer group is under test")
-        }
     }
 }
 

@@ -152,9 +152,6 @@ pub fn weigh(case: &Case<'_>) -> Evidence {
     // Without transactions both levels show the same.
     let log = scan(Isolation::ReadUncommitted).or(committed.filter(|_| !transactional));
     let mut looks = HashMap::new();
-    for class in Class::ALL {
-        looks.insert(class, Look::NotApplicable("no consumer group is under test".into()));
-    }
     looks.insert(Class::InconsistentOffset, twice(case));
     looks.insert(Class::OffsetGap, offset_gaps(case, log));
     by_record(case, log, committed, &mut looks);
@@ -303,7 +300,7 @@ fn homes<'a>(case: &Case<'a>) -> HashMap<u32, Home<'a>> {
 impl Home<'_> {
     fn spot(&self, stream: u32, sequence: u64) -> Spot<'_> {
         let message = Some((stream, sequence));
-        Spot { topic: self.topic, partition: self.partition, message, offset: None, cause: None }
+        Spot { topic: self.topic, partition: self.partition, message, offset: None, copy: None }
     }
 
     fn add(&self, tally: &mut Tally, stream: u32, range: &Range<u64>) {
@@ -656,7 +653,7 @@ fn stuck(case: &Case<'_>, log: Option<&ScanAccounts>) -> Look {
         };
         if stable < account.position() {
             let (topic, partition) = (account.topic(), account.partition());
-            tally.add(1, Spot { topic, partition, message: None, offset: Some(stable), cause: None });
+            tally.add(1, Spot { topic, partition, message: None, offset: Some(stable), copy: None });
         }
     }
     presence(Some(scan), tally)

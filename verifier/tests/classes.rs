@@ -308,7 +308,7 @@ fn a_kept_promise_is_held_only_where_something_tested_it() {
     let judgement = judged_log(log, |c| c.provocations = None);
     assert_eq!(judgement.verdict, Verdict::HeldUnprovoked);
     assert!(judgement.reason.contains("unknown"), "{}", judgement.reason);
-    for class in [Class::InconsistentOffset, Class::TornTransaction, Class::Redelivered, Class::EarlyVisible] {
+    for class in [Class::InconsistentOffset, Class::TornTransaction, Class::EarlyVisible] {
         let finding = of(&judgement, class);
         assert!(matches!(finding.examined, Examined::NotExamined { .. }), "{class:?}");
         assert_eq!(finding.verdict, Verdict::NotJudged);

@@ -197,8 +197,8 @@ fn finding(report: &VerifyReport, class: Class) -> &ackmark_schema::report::veri
     report.findings.iter().find(|finding| finding.class == class).unwrap()
 }
 
-/// What one reading of a log without transactions, consumer groups or a second life cannot show.
-const HIDDEN: [Class; 10] = [
+/// What one reading of a log without transactions or a second life cannot show.
+const HIDDEN: [Class; 7] = [
     Class::AbortedVisible,
     Class::EarlyVisible,
     Class::TornTransaction,
@@ -206,9 +206,6 @@ const HIDDEN: [Class; 10] = [
     Class::StuckLso,
     Class::ZombieWrite,
     Class::InconsistentOffset,
-    Class::ConsumerSkip,
-    Class::Redelivered,
-    Class::GroupOffsetMismatch,
 ];
 
 /// What a consumer cannot show either.
