@@ -9,6 +9,7 @@
 # the first message to the end of the last commit: start-up is not in it, the JVM's compilation is. Printed: a line per run,
 # then medians with ranges, and the ratio ackmark / Java of each round: median and range. About 6 minutes.
 set -euo pipefail
+shopt -s inherit_errexit # otherwise a failure within $(…) passes unseen
 cd "$(dirname "$0")/.."
 
 rounds=${1:-6} thousands=${2:-40}
@@ -57,7 +58,7 @@ for who in ackmark java; do run "$who" 1000 >/dev/null; done
 printf 'round\tbatch\twho\tmessages/s\n'
 for round in $(seq "$rounds"); do
     while read -r who batch; do
-        rate=$(run "$who" "$batch") # by itself: within printf a failure would pass unseen
+        rate=$(run "$who" "$batch") # by itself: within printf a failure would still pass unseen
         printf '%s\t%s\t%s\t%s\n' "$round" "$batch" "$who" "$rate"
     done < <(for batch in "${batches[@]}"; do printf '%s %s\n' ackmark "$batch" java "$batch"; done | shuf) |
         tee -a "$work/rows"

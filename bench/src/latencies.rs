@@ -1,14 +1,14 @@
 //! Latency histograms of several trials as one: from their HDR interval logs, never from their percentiles.
 //!
 //! `latency.hlog` holds the series `intended` and `send`, `end-to-end.hlog` the live reader's, `transactions.hlog` the
-//! times of transactions; all hold the measured part only, and as many samples as the trial's reports say, or they are
+//! times of transactions, `visibility.hlog` how long they took to be shown; all hold the measured part only, and as many samples as the trial's reports say, or they are
 //! not used.
 
 use std::{fmt::Debug, fs, path::Path};
 
 use ackmark_schema::{
     latency::LatencySummary,
-    report::load::TransactionFigures,
+    report::{END_TO_END_FILE, VISIBILITY_FILE, load::TransactionFigures},
     result::{CurvePoint, Trial, TrialLoad},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -35,6 +35,10 @@ pub(crate) enum Series {
     Flush,
     /// A commit itself.
     Commit,
+    /// An abort on purpose itself.
+    Abort,
+    /// From asking for a commit until its transaction is shown to a live reader.
+    Visibility,
 }
 
 impl Series {
@@ -47,6 +51,8 @@ impl Series {
             Self::BeginToCommitted => "time from begin to committed",
             Self::Flush => "time of flushes",
             Self::Commit => "time of commits",
+            Self::Abort => "time of aborts",
+            Self::Visibility => "time until transactions are shown",
         }
     }
 
@@ -55,19 +61,20 @@ impl Series {
         match self {
             Self::Intended => ("latency.hlog", "intended"),
             Self::Send => ("latency.hlog", "send"),
-            Self::EndToEnd => ("end-to-end.hlog", "end-to-end"),
+            Self::EndToEnd => (END_TO_END_FILE, "end-to-end"),
             Self::BeginToCommitted => ("transactions.hlog", "begin-to-committed"),
             Self::Flush => ("transactions.hlog", "flush"),
             Self::Commit => ("transactions.hlog", "commit"),
+            Self::Abort => ("transactions.hlog", "abort"),
+            Self::Visibility => (VISIBILITY_FILE, "visibility"),
         }
     }
 
     /// What the trial's own report says; `None` where it has no such latency.
     fn reported(self, trial: &Trial) -> Option<&LatencySummary> {
         let load = |latency: fn(&TrialLoad) -> Option<&LatencySummary>| trial.load.as_ref().and_then(latency);
-        let of_transactions = |time: fn(&TransactionFigures) -> &LatencySummary| {
-            trial.load.as_ref().and_then(|load| load.transactions.as_ref()).map(time)
-        };
+        let transactions = || trial.load.as_ref()?.transactions.as_ref();
+        let of_transactions = |time: fn(&TransactionFigures) -> &LatencySummary| transactions().map(time);
         match self {
             Self::Intended => load(|load| load.latency_intended.as_ref()),
             Self::Send => load(|load| load.latency_send.as_ref()),
@@ -75,6 +82,8 @@ impl Series {
             Self::BeginToCommitted => of_transactions(|figures| &figures.begin_to_committed),
             Self::Flush => of_transactions(|figures| &figures.flush),
             Self::Commit => of_transactions(|figures| &figures.commit),
+            Self::Abort => transactions()?.abort.as_ref(),
+            Self::Visibility => trial.verification.as_ref()?.visibility.as_ref(),
         }
     }
 }
@@ -223,6 +232,15 @@ mod tests {
             (6, Some(200)),
             "six carry a median, three do not"
         );
+        for trial in &mut trials {
+            let verification = trial.verification.as_mut().unwrap();
+            verification.visibility = Some(LatencySummary { count: 2, sent: 3, ..LatencySummary::default() });
+            write(Series::Visibility, &folder.path().join(&trial.folder), &[&[40, 50]]);
+        }
+        let used: Vec<&Trial> = trials.iter().collect();
+        let shown = merge(Series::Visibility, &used, folder.path()).unwrap().unwrap().summary();
+        assert_eq!((shown.count, shown.sent), (4, 6), "two were not shown");
+        assert_eq!(merge(Series::Abort, &used, folder.path()).unwrap(), None, "nothing was aborted on purpose");
         let commit = merge(Series::Commit, &used, folder.path()).unwrap().unwrap().summary();
         assert_eq!((commit.count, commit.max_us), (0, None), "a series without samples has no line");
     }

@@ -213,19 +213,21 @@ fn transactions(text: &mut String, phase: &str, summaries: &[&Summary]) {
     line!(text, "## Transactions (phase {phase})\n");
     line!(
         text,
-        "| profile | begin to committed p50, ms | flush p50, ms | commit p50, ms | stalled, % | committed | aborted | indeterminate |"
+        "| profile | begin to committed p50, ms | flush p50, ms | commit p50, ms | abort p50, ms | shown p50, ms | stalled, % | committed | aborted | indeterminate |"
     );
-    line!(text, "|---|--:|--:|--:|--:|--:|--:|--:|");
+    line!(text, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for (profile, found) in of_profiles {
         let p50 =
             |time: &Option<LatencySummary>| time.as_ref().map_or("n/a".into(), |latency| percentile_ms(latency, 50.0));
         line!(
             text,
-            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             profile,
             p50(&found.begin_to_committed),
             p50(&found.flush),
             p50(&found.commit),
+            p50(&found.abort),
+            p50(&found.visibility),
             estimate(found.stalled_share, 100.0, 1),
             grouped(found.committed),
             grouped(found.aborted),
@@ -235,7 +237,8 @@ fn transactions(text: &mut String, phase: &str, summaries: &[&Summary]) {
     line!(
         text,
         "\nPercentiles are over the transactions that all trials committed in their measured part. A flush drains what is \
-         outstanding, the commit follows; stalled is the share of the measured time in which a transaction was being ended, so \
+         outstanding, the commit follows; aborts are those on purpose; shown: from asking for the commit until a live reader at \
+         `read_committed` had all of the transaction (phases with a fixed rate). Stalled is the share of the measured time in which a transaction was being ended, so \
          that nothing could be sent (median of the trials, in brackets its interval). Counts include the warm-up of each \
          trial.\n"
     );
@@ -405,10 +408,12 @@ mod tests {
             begin_to_committed: times(&[120_000; 9]),
             flush: times(&[7_500; 9]),
             commit: times(&[9_000; 5]),
+            abort: None,
+            visibility: times(&[11_000; 9]),
             stalled_share: ackmark_stats::median_interval(&[0.1, 0.11, 0.12, 0.13, 0.14, 0.15]),
         });
         let text = text(&result, &[]);
-        let row = "| transactional | 120.1 | 7.50 | n/a (needs 6) | 12.5 (10.0-15.0) | 1,234 | 2 | 0 |";
+        let row = "| transactional | 120.1 | 7.50 | n/a (needs 6) | n/a | 11.0 | 12.5 (10.0-15.0) | 1,234 | 2 | 0 |";
         assert!(text.contains(row), "{text}");
     }
 

@@ -374,6 +374,7 @@ fn verification(report: VerifyReport) -> TrialVerification {
         let latency = scan.latency_end_to_end.clone()?;
         Some(EndToEnd { isolation: scan.isolation, latency })
     });
+    let visibility = report.scans.iter().find_map(|scan| scan.visibility.clone());
     TrialVerification {
         sealed: report.seal == ackmark_schema::report::seal::SealState::Sealed,
         ledger: report.ledger,
@@ -386,9 +387,11 @@ fn verification(report: VerifyReport) -> TrialVerification {
                 examined: finding.examined,
                 ruling: finding.ruling,
                 verdict: finding.verdict,
+                causes: finding.causes,
             })
             .collect(),
         latency_end_to_end: live,
+        visibility,
         verdict: report.verdict,
         reason: report.reason,
     }

@@ -262,6 +262,7 @@ fn verify_report(verdict: Verdict) -> VerifyReport {
             ruling_reason: "acks=all".into(),
             verdict,
             causes: Vec::new(),
+            over_time: Vec::new(),
             examples: Vec::new(),
         }],
         verdict,

@@ -5,6 +5,11 @@ pub(crate) use ackmark_schema::units::grouped as count;
 /// What stands for a figure that there is none of.
 pub(crate) const NONE: &str = "–";
 
+/// A share as a count per million.
+pub(crate) fn per_million(part: u64, whole: u64) -> String {
+    count((part as f64 * 1e6 / whole.max(1) as f64).round() as u64)
+}
+
 /// Messages per second with three significant digits: `412 k/s`.
 pub(crate) fn rate(per_s: f64) -> String {
     format!("{}/s", scaled(per_s))

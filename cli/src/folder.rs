@@ -7,10 +7,12 @@ use std::{
 
 use ackmark_schema::{
     manifest::{MANIFEST_FILE, Manifest},
-    result::RESULT_FILE,
+    result::{RESULT_FILE, RunResult},
+    semantics::SemanticsResult,
     text,
+    version::Contract as _,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{files, problem::Problem};
 
@@ -85,14 +87,41 @@ pub(crate) fn default_name(command: &str) -> PathBuf {
     format!("{command}-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S")).into()
 }
 
-/// The text of a result, by its folder or its `result.json`; tells the file and the folder too.
+/// A result of a bench: each kind is a contract of its own.
+#[derive(Debug)]
+pub(crate) enum Benched {
+    /// Of producers' profiles.
+    Profiles(Box<RunResult>),
+    /// Of delivery semantics.
+    Semantics(Box<SemanticsResult>),
+}
+
+/// A result, by its folder or its `result.json`; tells the file and the folder too.
 ///
 /// # Errors
-/// There is none.
-pub(crate) fn result_text(path: &Path) -> Result<(String, String, PathBuf), Problem> {
+/// There is none, or it cannot be read.
+pub(crate) fn result(path: &Path) -> Result<(Benched, String, PathBuf), Problem> {
     let file = if path.is_dir() { path.join(RESULT_FILE) } else { path.to_owned() };
     let content = files::read("result", &file)
         .map_err(|problem| problem.hint("name a folder under results/, or the result.json in it"))?;
+    let name = file.display().to_string();
     let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-    Ok((content, file.display().to_string(), folder))
+    let result = if is_of_semantics(&content) {
+        Benched::Semantics(Box::new(text::from_json(&name, &content)?))
+    } else {
+        // What is neither is told as what is no result of profiles.
+        Benched::Profiles(Box::new(text::from_json(&name, &content)?))
+    };
+    Ok((result, name, folder))
+}
+
+/// Of any version: what is of another one is then told as such.
+fn is_of_semantics(content: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Named {
+        schema: String,
+    }
+    let contract = |id: &str| id.split('/').next().map(str::to_owned);
+    let named = serde_json::from_str::<Named>(content).ok().and_then(|named| contract(&named.schema));
+    named.is_some_and(|named| Some(named) == contract(SemanticsResult::ID))
 }

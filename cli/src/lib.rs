@@ -14,6 +14,7 @@
 //! | [`progress`] | what is told while work goes on, on stderr |
 //! | [`recommendation`] | from a requirement to a setting |
 //! | [`narration`] | what a bench tells, from its events |
+//! | [`watch`] | follows coordinators while a load runs |
 //! | [`parent`] | a child of a bench does not outlive it |
 //! | [`interrupt`] | Ctrl-C: first a clean end, then the end; a limit on file sizes is an error |
 //! | [`checks`] | what stands in the way of a run |
@@ -41,6 +42,7 @@ mod print;
 mod problem;
 mod progress;
 mod recommendation;
+mod watch;
 
 use std::process::ExitCode;
 

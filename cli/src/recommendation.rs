@@ -33,7 +33,7 @@ pub(crate) struct Requirement {
     pub(crate) may_lose: bool,
     /// Whether a message may be there, or have its effect, twice.
     pub(crate) may_duplicate: bool,
-    /// Whether messages of several topics or partitions must appear together.
+    /// Whether messages of several topics or partitions must all become visible, or none.
     pub(crate) together: bool,
     /// The longest time until a reader may see a message.
     #[serde(skip)]
@@ -88,7 +88,7 @@ fn producer(requirement: &Requirement) -> Recommendation {
     let (name, why) = match (together, may_lose, may_duplicate) {
         (true, ..) => (
             "transactional",
-            "only transactions make messages of several partitions and topics appear together or not at all",
+            "only transactions make the messages of several partitions and topics visible all or none",
         ),
         (false, true, false) => {
             ("at-most-once", "what may be lost need not be sent twice: nothing is retried, so nothing is doubled")
@@ -156,8 +156,16 @@ fn consumer(requirement: &Requirement) -> Recommendation {
     }
     if requirement.together {
         also.push(
-            "isolation.level=read_committed, to see the messages of a transaction together or not at all".to_owned(),
+            "isolation.level=read_committed, to see all messages of a transaction or none: those of each partition at a moment \
+             of their own"
+                .to_owned(),
         );
+    }
+    if let Some(latency) = requirement.latency {
+        also.push(format!(
+            "a message is fetched as soon as it may be read (fetch.min.bytes=1, the default): within {latency:?} is for its \
+             producer, and for how long the processing of those before it takes"
+        ));
     }
     of_pattern(pattern, why, also)
 }
@@ -279,6 +287,15 @@ mod tests {
         let linger = property(Client::Producer, "linger.ms", "10");
         assert!(of(false).properties.contains(&linger));
         assert!(of(true).also.iter().any(|also| also.contains("every 10ms")), "{:?}", of(true).also);
+        let requirement = Requirement {
+            role: Role::Consume,
+            may_lose: false,
+            may_duplicate: true,
+            together: false,
+            latency: Some(Duration::from_millis(20)),
+        };
+        let also = recommend(&requirement).also;
+        assert!(also.iter().any(|also| also.contains("within 20ms is for its producer")), "{also:?}");
     }
 
     #[test]

@@ -114,6 +114,8 @@ codes! {
     OUT_OF_ORDER_SEQUENCE_NUMBER = 45;
     /// A newer producer has the epoch.
     INVALID_PRODUCER_EPOCH = 47;
+    /// `transaction.timeout.ms` is above the brokers' `transaction.max.timeout.ms`.
+    INVALID_TRANSACTION_TIMEOUT = 50;
     /// The principal may not use the transactional id.
     TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53;
     /// The broker's disk failed.
@@ -200,6 +202,9 @@ impl ErrorCode {
             Self::KAFKA_STORAGE_ERROR => "free the broker's disk, or mend it, then start the broker again",
             Self::FENCED | Self::PRODUCER_FENCED | Self::INVALID_PRODUCER_EPOCH => {
                 "use one producer per transactional.id, and a transaction.timeout.ms longer than a transaction"
+            }
+            Self::INVALID_TRANSACTION_TIMEOUT => {
+                "lower transaction.timeout.ms, or raise the brokers' transaction.max.timeout.ms (default 900000)"
             }
             Self::QUEUE_FULL => "poll for delivery reports and try again",
             Self::OFFSET_OUT_OF_RANGE => "read from the start that the log still has",

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use ackmark_client::{ClientError, TransactionError};
+use ackmark_client::{ClientError, ErrorCode, TransactionError};
 use ackmark_ledger::LedgerError;
 use thiserror::Error;
 
@@ -74,9 +74,8 @@ pub enum LoadError {
     Client(#[from] ClientError),
     /// Transactions could not be initialised.
     #[error(
-        "transactions could not be initialised within {waited_s} s ({}: {}): check that enough brokers run for the topic \
-         __transaction_state (transaction.state.log.min.isr), and that this principal may use the transactional.id",
-        source.code, source.reason
+        "transactions could not be initialised within {waited_s} s ({}: {}): {}",
+        source.code, source.reason, cure_of_init(source.code)
     )]
     Transactions {
         /// How long it was tried.
@@ -126,4 +125,14 @@ pub enum LoadError {
         /// The system's error.
         source: io::Error,
     },
+}
+
+fn cure_of_init(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::INVALID_TRANSACTION_TIMEOUT | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED => code.cure(),
+        _ => {
+            "check that enough brokers run for the topic __transaction_state (transaction.state.log.min.isr), and that \
+             this principal may use the transactional.id"
+        }
+    }
 }

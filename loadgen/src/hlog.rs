@@ -5,7 +5,7 @@
 //! second in which they were reported.
 //!
 //! `transactions.hlog`, of a load with transactions, has a line per series over the whole measured part: `begin-to-committed`,
-//! `flush` and `commit`.
+//! `flush`, `commit` and, where a share is aborted on purpose, `abort`.
 //!
 //! Microseconds, V2 with deflate; the line's maximum is in milliseconds. Any `HdrHistogram` tool reads it.
 
@@ -42,9 +42,12 @@ pub(crate) fn write_transactions(
 ) -> io::Result<()> {
     let mut file = LatencyFile::create(folder, TRANSACTIONS_FILE)?;
     let mut log = file.begin(epoch_ns)?;
-    for (series, histogram) in
-        [("begin-to-committed", &tally.begin_to_committed), ("flush", &tally.flush), ("commit", &tally.commit)]
-    {
+    for (series, histogram) in [
+        ("begin-to-committed", &tally.begin_to_committed),
+        ("flush", &tally.flush),
+        ("commit", &tally.commit),
+        ("abort", &tally.abort),
+    ] {
         log.write(series, Duration::ZERO, length, histogram)?;
     }
     file.finish()

@@ -13,7 +13,10 @@ use ackmark_schema::{
     manifest::{MANIFEST_FILE, Manifest, Resends, Resumed},
     promise::{Acks, Ruling},
     properties::{Property, REDACTED},
-    report::{load::LOAD_FILE, seal::SEAL_FILE, timeline::TIMELINE_FILE, verify::VERIFY_FILE},
+    report::{
+        END_TO_END_FILE, VISIBILITY_FILE, coordinators::COORDINATORS_FILE, load::LOAD_FILE, seal::SEAL_FILE,
+        timeline::TIMELINE_FILE, verify::VERIFY_FILE,
+    },
     scenario::Keys,
     text,
     units::{Count, Span},
@@ -221,11 +224,11 @@ impl Life {
             Err(error) if !missing(&error) => Err(LoadError::Write { path: path.into(), source: error }),
             _ => Ok(()),
         };
-        for file in [LOAD_FILE, TIMELINE_FILE, LATENCY_FILE, TRANSACTIONS_FILE] {
+        for file in [LOAD_FILE, TIMELINE_FILE, LATENCY_FILE, TRANSACTIONS_FILE, COORDINATORS_FILE] {
             let path = folder.join(file);
             done(&path, std::fs::rename(&path, folder.join(ackmark_schema::report::of_incarnation(file, last))))?;
         }
-        for file in [SEAL_FILE, VERIFY_FILE] {
+        for file in [SEAL_FILE, VERIFY_FILE, END_TO_END_FILE, VISIBILITY_FILE] {
             let path = folder.join(file);
             done(&path, std::fs::remove_file(&path))?;
         }

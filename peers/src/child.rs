@@ -21,6 +21,7 @@ use nix::sys::{
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
     process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
 };
 
@@ -91,8 +92,11 @@ fn wait(child: &mut Child, deadline: Instant, stop: &AtomicBool) -> io::Result<b
     // Held before the child is waited for, so the number cannot mean another process.
     let handle = pidfd_open(pid, PidfdFlags::empty())?;
     loop {
-        if poll(&mut [PollFd::from_borrowed_fd(handle.as_fd(), PollFlags::IN)], Some(&LOOK_INTERVAL))? > 0 {
-            return Ok(true);
+        match poll(&mut [PollFd::from_borrowed_fd(handle.as_fd(), PollFlags::IN)], Some(&LOOK_INTERVAL)) {
+            // Of a signal, Ctrl-C it may be: what it set is looked at below.
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => return Ok(true),
+            Err(error) => return Err(error.into()),
         }
         if stop.load(Ordering::Relaxed) || Instant::now() >= deadline {
             return Ok(false);

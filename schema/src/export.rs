@@ -7,9 +7,9 @@ use schemars::{Schema, schema_for};
 
 use crate::{
     load_spec::LoadSpec, log::LogLine, manifest::Manifest, peers::PeersResult, profile::Profile,
-    report::load::LoadReport, report::process::ProcessReport, report::process::ProcessVerdict,
-    report::seal::SealReport, report::timeline::Timeline, report::verify::VerifyReport, result::RunResult,
-    scenario::Scenario, semantics::SemanticsResult,
+    report::coordinators::Coordinators, report::load::LoadReport, report::process::ProcessReport,
+    report::process::ProcessVerdict, report::seal::SealReport, report::timeline::Timeline,
+    report::verify::VerifyReport, result::RunResult, scenario::Scenario, semantics::SemanticsResult,
 };
 
 /// Every contract with its JSON Schema, by name.
@@ -22,6 +22,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("load", schema_for!(LoadReport)),
         ("seal", schema_for!(SealReport)),
         ("timeline", schema_for!(Timeline)),
+        ("coordinators", schema_for!(Coordinators)),
         ("verify", schema_for!(VerifyReport)),
         ("process", schema_for!(ProcessReport)),
         ("process-verdict", schema_for!(ProcessVerdict)),

@@ -438,6 +438,9 @@ pub struct Life {
     pub cycles: u64,
     /// Transactions that were aborted, and whose inputs were read again.
     pub aborted: u64,
+    /// Cycles whose offsets were not committed, since the group had gone on without this member.
+    #[serde(default)]
+    pub commits_refused: u64,
     /// Messages of the cycles that came to their end.
     pub messages: u64,
     /// Revocations of partitions that it saw: rebalances.

@@ -129,6 +129,12 @@ pub fn body_checksum(body: &[u8]) -> u32 {
 }
 
 impl Header {
+    /// When it was sent, nanoseconds since the Unix epoch.
+    #[inline]
+    pub const fn sent_ns(&self) -> u64 {
+        self.intended_ns.saturating_add(self.send_delay_us as u64 * 1_000)
+    }
+
     /// Bytes that this header takes.
     pub const fn encoded_len(&self) -> usize {
         if self.source.is_some() { HEADER_WITH_SOURCE_LEN } else { HEADER_LEN }

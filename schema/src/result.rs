@@ -25,7 +25,7 @@ use crate::{
     report::{
         CpuTime, Ending,
         load::{Counts, Generator, Measured, Provocations, TransactionFigures},
-        verify::{Examined, Isolation, LedgerCounts, Verdict},
+        verify::{CauseCount, Examined, Isolation, LedgerCounts, Verdict},
     },
     scenario::Scenario,
     version::{SchemaId, contract},
@@ -274,6 +274,10 @@ pub struct TrialVerification {
     pub findings: Vec<TrialFinding>,
     /// From the intended send time to a live reader, and its isolation level.
     pub latency_end_to_end: Option<EndToEnd>,
+    /// From just before a commit was asked for until all of its transaction had been shown to a live reader at
+    /// `read_committed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<LatencySummary>,
     /// All findings together.
     pub verdict: Verdict,
     /// Why.
@@ -302,6 +306,9 @@ pub struct TrialFinding {
     pub ruling: Ruling,
     /// The outcome.
     pub verdict: Verdict,
+    /// Why they occurred, for duplicates; by second in the trial's own report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<CauseCount>,
 }
 
 /// A profile in a phase, over its trials. Its trials are those of [`Trial::is_used`].
@@ -356,6 +363,13 @@ pub struct TransactionSummary {
     pub flush: Option<LatencySummary>,
     /// The commit itself; likewise.
     pub commit: Option<LatencySummary>,
+    /// The abort itself, of those on purpose; likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort: Option<LatencySummary>,
+    /// From just before a commit was asked for until a live reader at `read_committed` had been shown all of its
+    /// transaction; likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<LatencySummary>,
     /// Share of the measured time in which nothing could be sent, 0 to 1.
     pub stalled_share: Option<Estimate>,
 }

@@ -15,7 +15,6 @@ use std::{ops::Range, sync::Arc};
 
 use ackmark_ledger::ReservedMarks;
 use ackmark_schema::{
-    anomaly::Cause,
     manifest::Manifest,
     record::{Decoded, Header},
     report::verify::LogFacts,
@@ -28,8 +27,11 @@ use crate::{
     origin::{BatchOrigin, Session},
     others::{OtherRuns, Owner},
     stream::{Sight, StreamAccount},
-    tally::{Spot, Tally},
+    tally::{FurtherCopy, Spot, Tally},
 };
+
+/// Nanoseconds of a second.
+pub(crate) const SECOND_NS: u64 = 1_000_000_000;
 
 /// Who reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -364,18 +366,19 @@ impl PartitionAccount {
         let sight = stream.account.see(header.sequence, origin);
         if let Some(committed) = &mut self.committed {
             let tell = shown_again(&self.topic, self.partition, &self.streams);
-            committed.message(index, header.sequence, offset, origin, tell);
+            committed.message(index, header, offset, origin, tell);
         }
         witness.message(header, sight.is_first_copy());
-        let (tally, cause) = match sight {
+        let copy = |cause| Some(FurtherCopy { cause, sent_s: header.sent_ns() / SECOND_NS });
+        let (tally, copy) = match sight {
             Sight::New | Sight::Late => return,
             // Order is promised within a session; a record of an ended one is told as a zombie's write.
             Sight::Reordered if header.incarnation < self.streams[index].incarnation => return,
             Sight::Reordered => (&mut self.tallies.reordered, None),
-            Sight::DuplicateRetry(cause) => (&mut self.tallies.duplicate_retry, Some(cause)),
-            Sight::DuplicateResend(cause) => (&mut self.tallies.duplicate_resend, Some(cause)),
+            Sight::DuplicateRetry(cause) => (&mut self.tallies.duplicate_retry, copy(cause)),
+            Sight::DuplicateResend(cause) => (&mut self.tallies.duplicate_resend, copy(cause)),
         };
-        tally.add(1, Spot { cause, ..spot(&self.topic, self.partition, here(), offset) });
+        tally.add(1, Spot { copy, ..spot(&self.topic, self.partition, here(), offset) });
     }
 
     #[inline]
@@ -489,13 +492,17 @@ impl PartitionAccount {
 }
 
 fn spot(topic: &str, partition: u32, message: Option<(u32, u64)>, offset: i64) -> Spot<'_> {
-    Spot { topic, partition, message, offset: Some(offset), cause: None }
+    Spot { topic, partition, message, offset: Some(offset), copy: None }
 }
 
 /// Adds duplicates that become visible to their tally.
-fn shown_again(topic: &str, partition: u32, streams: &[Stream]) -> impl FnMut(&mut Tally, usize, u64, i64, Cause) {
-    move |tally, stream, sequence, offset, cause| {
+fn shown_again(
+    topic: &str,
+    partition: u32,
+    streams: &[Stream],
+) -> impl FnMut(&mut Tally, usize, u64, i64, FurtherCopy) {
+    move |tally, stream, sequence, offset, copy| {
         let message = Some((streams[stream].id, sequence));
-        tally.add(1, Spot { cause: Some(cause), ..spot(topic, partition, message, offset) });
+        tally.add(1, Spot { copy: Some(copy), ..spot(topic, partition, message, offset) });
     }
 }

@@ -9,15 +9,15 @@
 //! (`aborted_transactions` of a Fetch), which this does not look at. Limit: nothing behind an open transaction is shown
 //! by a broker, whereas here all that is committed counts; a scan that ends with one open is incomplete.
 
-use ackmark_schema::anomaly::Cause;
+use ackmark_schema::record::Header;
 
 use crate::{
-    accounting::{RecordTallies, Totals},
+    accounting::{RecordTallies, SECOND_NS, Totals},
     digest::Sum,
     observation::{Batch, Ending, Marker},
     origin::Origin,
     stream::{Sight, StreamAccount},
-    tally::Tally,
+    tally::{FurtherCopy, Tally},
 };
 
 /// The view and what is not decided yet.
@@ -46,7 +46,7 @@ struct Transaction {
     sum: Sum,
 }
 
-/// Messages of a stream in a row, in the log too.
+/// Messages of a stream in a row, in the log too, and sent in one second.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     stream: usize,
@@ -54,14 +54,16 @@ struct Run {
     offset: i64,
     count: u64,
     origin: Origin,
+    sent_s: u64,
 }
 
 impl Run {
-    fn is_followed_by(&self, next: &Self) -> bool {
-        self.sequence.wrapping_add(self.count) == next.sequence
-            && self.offset.wrapping_add_unsigned(self.count) == next.offset
-            && self.stream == next.stream
-            && self.origin == next.origin
+    fn is_followed_by(&self, stream: usize, header: &Header, offset: i64, origin: Origin) -> bool {
+        self.sequence.wrapping_add(self.count) == header.sequence
+            && self.offset.wrapping_add_unsigned(self.count) == offset
+            && self.stream == stream
+            && self.origin == origin
+            && header.sent_ns().wrapping_sub(self.sent_s * SECOND_NS) < SECOND_NS
     }
 }
 
@@ -118,24 +120,27 @@ impl Committed {
     pub(crate) fn message(
         &mut self,
         stream: usize,
-        sequence: u64,
+        header: &Header,
         offset: i64,
         origin: Origin,
-        tell: impl FnMut(&mut Tally, usize, u64, i64, Cause),
+        tell: impl FnMut(&mut Tally, usize, u64, i64, FurtherCopy),
     ) {
         self.totals().messages += 1;
-        let run = Run { stream, sequence, offset, count: 1, origin };
-        let Some(at) = self.at else { return self.show(run, tell) };
+        let alone = || {
+            let (sequence, sent_s) = (header.sequence, header.sent_ns() / SECOND_NS);
+            Run { stream, sequence, offset, count: 1, origin, sent_s }
+        };
+        let Some(at) = self.at else { return self.show(alone(), tell) };
         let runs = &mut self.open[at].runs;
-        match runs.last_mut().filter(|last| last.is_followed_by(&run)) {
+        match runs.last_mut().filter(|last| last.is_followed_by(stream, header, offset, origin)) {
             Some(last) => last.count += 1,
-            None => runs.push(run),
+            None => runs.push(alone()),
         }
     }
 
     /// A transaction ends. `tell` is given each duplicate that becomes visible by it: the tally that it adds to, stream,
-    /// sequence, offset and cause.
-    pub(crate) fn marker(&mut self, marker: &Marker, mut tell: impl FnMut(&mut Tally, usize, u64, i64, Cause)) {
+    /// sequence, offset, and what is known of it.
+    pub(crate) fn marker(&mut self, marker: &Marker, mut tell: impl FnMut(&mut Tally, usize, u64, i64, FurtherCopy)) {
         self.at = None;
         let ended = self.open.iter().position(|open| open.producer_id == marker.producer_id);
         let Some(ended) = ended.map(|at| self.open.swap_remove(at)) else { return };
@@ -149,7 +154,7 @@ impl Committed {
         }
     }
 
-    fn show(&mut self, run: Run, mut tell: impl FnMut(&mut Tally, usize, u64, i64, Cause)) {
+    fn show(&mut self, run: Run, mut tell: impl FnMut(&mut Tally, usize, u64, i64, FurtherCopy)) {
         let tallies = &mut self.tallies;
         self.streams[run.stream].see_run(run.sequence, run.count, run.origin, |sequence, sight| {
             let (tally, cause) = match sight {
@@ -157,7 +162,8 @@ impl Committed {
                 Sight::DuplicateResend(cause) => (&mut tallies.duplicate_resend, cause),
                 Sight::New | Sight::Reordered | Sight::Late => return,
             };
-            tell(tally, run.stream, sequence, run.offset.saturating_add_unsigned(sequence - run.sequence), cause);
+            let copy = FurtherCopy { cause, sent_s: run.sent_s };
+            tell(tally, run.stream, sequence, run.offset.saturating_add_unsigned(sequence - run.sequence), copy);
         });
     }
 

@@ -1,4 +1,5 @@
-//! End-to-end latency by the second of the intended send time.
+//! HDR interval logs of a live scan: end-to-end latency by the second of the intended send time, and the delays of
+//! transactions over the whole of the measured part.
 //!
 //! Of measured messages only: those of the warm-up are marked in their headers. Seconds count from the first
 //! intended time that was seen. Microseconds, three significant digits, at most one hour (longer counts as
@@ -20,14 +21,14 @@ use hdrhistogram::{
     },
 };
 
-/// File name of the interval log in a load folder.
-pub const LATENCY_FILE: &str = "end-to-end.hlog";
-/// Tag of its series.
+/// Tags of the series.
 const TAG: &str = "end-to-end";
+const VISIBILITY_TAG: &str = "visibility";
 pub(crate) const LATENCY_MAX_US: u64 = 3_600_000_000;
 /// A week: an intended time beyond is not this load's.
 const SECONDS_MAX: u64 = 7 * 24 * 3_600;
 const SECOND_NS: u64 = 1_000_000_000;
+const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new(3).expect("three digits are supported")
@@ -106,31 +107,54 @@ impl LatencySeconds {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        let mut serializer = V2DeflateSerializer::new();
-        let base = SystemTime::UNIX_EPOCH + Duration::from_nanos(self.origin_ns().unwrap_or(0));
-        let tag = Tag::new(TAG);
         let mut seconds: Vec<_> = self.all().filter(|(_, latencies)| !latencies.is_empty()).collect();
         seconds.sort_by_key(|(second, _)| *second);
-        {
-            let mut log = IntervalLogWriterBuilder::new()
-                .add_comment("ackmark end-to-end latencies in microseconds")
-                .with_max_value_divisor(1000.0)
-                .with_start_time(base)
-                .with_base_time(base)
-                .begin_log_with(&mut bytes, &mut serializer)?;
-            for (second, latencies) in seconds {
-                let (from, length) = (Duration::from_secs(second), Duration::from_secs(1));
-                log.write_histogram(latencies, from, length, tag).map_err(|e| io::Error::other(format!("{e:?}")))?;
-            }
-        }
-        fs::write(path, bytes)
+        let lines = seconds.into_iter().map(|(second, latencies)| (Duration::from_secs(second), SECOND, latencies));
+        write_log(path, "ackmark end-to-end latencies in microseconds", TAG, self.origin_ns().unwrap_or(0), lines)
     }
+}
+
+/// Writes the delays of transactions that a scan saw, in so long, from a time of the Unix epoch: one line, tag
+/// `visibility`.
+pub(crate) fn write_visibility(
+    path: &Path,
+    since_ns: u64,
+    length: Duration,
+    delays: &Histogram<u64>,
+) -> io::Result<()> {
+    let line = (!delays.is_empty()).then_some((Duration::ZERO, length, delays));
+    write_log(path, "ackmark delays of transactions in microseconds", VISIBILITY_TAG, since_ns, line)
+}
+
+fn write_log<'h>(
+    path: &Path,
+    comment: &str,
+    tag: &str,
+    epoch_ns: u64,
+    lines: impl IntoIterator<Item = (Duration, Duration, &'h Histogram<u64>)>,
+) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    let mut serializer = V2DeflateSerializer::new();
+    let base = SystemTime::UNIX_EPOCH + Duration::from_nanos(epoch_ns);
+    {
+        let mut log = IntervalLogWriterBuilder::new()
+            .add_comment(comment)
+            .with_max_value_divisor(1000.0)
+            .with_start_time(base)
+            .with_base_time(base)
+            .begin_log_with(&mut bytes, &mut serializer)?;
+        for (from, length, histogram) in lines {
+            let written = log.write_histogram(histogram, from, length, Tag::new(tag));
+            written.map_err(|error| io::Error::other(format!("{error:?}")))?;
+        }
+    }
+    fs::write(path, bytes)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use ackmark_schema::report::END_TO_END_FILE;
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
     use super::*;
@@ -155,7 +179,7 @@ mod tests {
         alone.record(start, start);
         assert_eq!(alone.origin_ns(), Some(start), "the first message sets it");
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(LATENCY_FILE);
+        let path = folder.path().join(END_TO_END_FILE);
         first.write(&path).unwrap();
         let bytes = fs::read(&path).unwrap();
         let starts: Vec<_> = IntervalLogIterator::new(&bytes)

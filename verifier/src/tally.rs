@@ -1,18 +1,30 @@
-//! A count with its causes and a few examples.
+//! A count with its causes, over time, and a few examples.
+
+use std::collections::BTreeMap;
 
 use ackmark_schema::{
     anomaly::Cause,
-    report::verify::{CauseCount, EXAMPLES_MAX, Example},
+    report::verify::{CauseCount, CauseSecond, EXAMPLES_MAX, Example},
 };
+use jiff::Timestamp;
 
 /// An exact count, of which causes, and the first examples of what was counted. Examples that follow each other are
 /// joined.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     count: u64,
-    /// By position in [`Cause::ALL`]; what has no cause is in none.
-    causes: [u64; Cause::ALL.len()],
+    /// By second, then by position in [`Cause::ALL`]; what has no cause is in none.
+    seconds: BTreeMap<u64, [u64; Cause::ALL.len()]>,
     examples: Vec<Example>,
+}
+
+/// What is known of a further copy of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FurtherCopy {
+    /// Why it is there.
+    pub cause: Cause,
+    /// When it was sent, seconds since the Unix epoch.
+    pub sent_s: u64,
 }
 
 /// Where something was found.
@@ -26,8 +38,8 @@ pub struct Spot<'a> {
     pub message: Option<(u32, u64)>,
     /// Offset, where it is in the log.
     pub offset: Option<i64>,
-    /// Why it is there again, for a duplicate.
-    pub cause: Option<Cause>,
+    /// What it is, for a duplicate.
+    pub copy: Option<FurtherCopy>,
 }
 
 impl Tally {
@@ -39,8 +51,8 @@ impl Tally {
     /// Counts `n` in a row from `spot`.
     pub fn add(&mut self, n: u64, spot: Spot<'_>) {
         self.count += n;
-        if let Some(cause) = spot.cause {
-            self.causes[cause as usize] += n;
+        if let Some(copy) = spot.copy {
+            self.seconds.entry(copy.sent_s).or_default()[copy.cause as usize] += n;
         }
         if !self.join(n, spot) && self.examples.len() < EXAMPLES_MAX {
             self.examples.push(Example {
@@ -50,7 +62,7 @@ impl Tally {
                 sequence: spot.message.map(|(_, sequence)| sequence),
                 run_length: n,
                 offset: spot.offset,
-                cause: spot.cause,
+                cause: spot.copy.map(|copy| copy.cause),
                 command: String::new(),
             });
         }
@@ -62,7 +74,7 @@ impl Tally {
         let Some((stream, sequence)) = spot.message else { return false };
         let follows = last.partition == spot.partition
             && last.stream == Some(stream)
-            && last.cause == spot.cause
+            && last.cause == spot.copy.map(|copy| copy.cause)
             && last.sequence.map(|first| first + last.run_length) == Some(sequence)
             && last.offset.map(|first| first + last.run_length as i64) == spot.offset
             && last.topic == spot.topic;
@@ -75,7 +87,10 @@ impl Tally {
     /// Adds another tally; the lowest examples are kept.
     pub fn merge(&mut self, other: &Self) {
         self.count += other.count;
-        self.causes.iter_mut().zip(other.causes).for_each(|(sum, more)| *sum += more);
+        for (second, causes) in &other.seconds {
+            let sums = self.seconds.entry(*second).or_default();
+            sums.iter_mut().zip(causes).for_each(|(sum, more)| *sum += more);
+        }
         self.examples.extend(other.examples.iter().cloned());
         self.examples.sort_by(|a, b| order(a).cmp(&order(b)));
         self.examples.truncate(EXAMPLES_MAX);
@@ -83,8 +98,19 @@ impl Tally {
 
     /// The causes that were counted.
     pub fn causes(&self) -> Vec<CauseCount> {
-        let counts = Cause::ALL.into_iter().zip(self.causes);
-        counts.filter(|(_, count)| *count > 0).map(|(cause, count)| CauseCount { cause, count }).collect()
+        let of = |cause: Cause| self.seconds.values().map(|causes| causes[cause as usize]).sum();
+        let counts = Cause::ALL.into_iter().map(|cause| CauseCount { cause, count: of(cause) });
+        counts.filter(|found| found.count > 0).collect()
+    }
+
+    /// The same by the second in which copies were sent, as far as time is known to the calendar.
+    pub fn over_time(&self) -> Vec<CauseSecond> {
+        let of_second = |(second, causes): (&u64, &[u64; Cause::ALL.len()])| {
+            let second = Timestamp::from_second(i64::try_from(*second).ok()?).ok()?;
+            let counts = Cause::ALL.into_iter().zip(*causes).filter(|(_, count)| *count > 0);
+            Some(counts.map(move |(cause, count)| CauseSecond { second, cause, count }).collect::<Vec<_>>())
+        };
+        self.seconds.iter().filter_map(of_second).flatten().collect()
     }
 
     /// The examples, lowest offsets first.

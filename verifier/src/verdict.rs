@@ -23,7 +23,10 @@ use ackmark_schema::{
     },
 };
 
-use crate::evidence::{Evidence, Look};
+use crate::{
+    evidence::{Evidence, Look},
+    tally::Tally,
+};
 
 /// What a verdict depends on beside the counts.
 #[derive(Debug, Clone)]
@@ -95,11 +98,20 @@ fn finding(class: Class, look: Look, promise: &Promise, circumstances: &Circumst
         Ruling::May | Ruling::NoClaim => Verdict::NotJudged,
         Ruling::MustNot => of_clause(class, &look, circumstances, expired),
     };
-    let (examined, causes, examples) = match look {
-        Look::Counted(tally) => (Examined::Counted(tally.count()), tally.causes(), tally.into_examples()),
-        Look::NotApplicable(why) | Look::Unfinished(why) => (Examined::NotExamined { why }, Vec::new(), Vec::new()),
+    let (examined, tally) = match look {
+        Look::Counted(tally) => (Examined::Counted(tally.count()), tally),
+        Look::NotApplicable(why) | Look::Unfinished(why) => (Examined::NotExamined { why }, Tally::default()),
     };
-    Finding { class, examined, ruling: clause.ruling, ruling_reason: clause.reason.clone(), verdict, causes, examples }
+    Finding {
+        class,
+        examined,
+        ruling: clause.ruling,
+        ruling_reason: clause.reason.clone(),
+        verdict,
+        causes: tally.causes(),
+        over_time: tally.over_time(),
+        examples: tally.into_examples(),
+    }
 }
 
 /// The verdict on a clause that says "must not".

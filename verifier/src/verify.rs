@@ -31,7 +31,7 @@ use ackmark_schema::{
     manifest::{MANIFEST_FILE, Manifest},
     promise::Acks,
     report::{
-        CpuTime,
+        CpuTime, END_TO_END_FILE, VISIBILITY_FILE,
         load::{LOAD_FILE, LoadReport, Provocations},
         of_incarnation,
         seal::{SealReport, SealState},
@@ -46,9 +46,10 @@ use crate::{
     cpu::cpu_time,
     error::VerifyError,
     evidence::{Case, weigh},
-    latency::{LATENCY_FILE, LatencySeconds},
+    latency::{LatencySeconds, write_visibility},
+    live::Sightings,
     progress::{Progress, ProgressEvent},
-    reader::Limits,
+    reader::{Limits, now_ns},
     scans::{BothEyes, Eyes, Run, Scans},
     verdict::{Circumstances, judge},
     visibility::visibility,
@@ -196,9 +197,9 @@ pub fn verify_by(
         told.iter_mut().filter(|scan| scan.live).for_each(|scan| scan.latency_end_to_end.clone_from(&summary));
     }
     if let Some(sightings) = accounts.iter().find_map(|scan| scan.sightings.as_ref()) {
-        let delays = visibility(&ledger, sightings);
+        let summary = visibility_of(folder, &ledger, sightings)?;
         let live = told.iter_mut().filter(|scan| scan.live && scan.isolation == Isolation::ReadCommitted);
-        live.for_each(|scan| scan.visibility.clone_from(&delays));
+        live.for_each(|scan| scan.visibility.clone_from(&summary));
     }
     let report = VerifyReport {
         schema: SchemaId::default(),
@@ -410,7 +411,7 @@ fn latency_of(
     if max_phase {
         return Ok(None);
     }
-    let path = folder.join(LATENCY_FILE);
+    let path = folder.join(END_TO_END_FILE);
     latency.write(&path).map_err(|source| VerifyError::File { path, doing: "write", source })?;
     // Whoever follows a transactional load does it at read_committed.
     let to_be_shown = |load: &LoadReport| {
@@ -418,6 +419,23 @@ fn latency_of(
         load.measured.counts.sent.saturating_sub(aborted)
     };
     Ok(load.map(|load| ackmark_stats::latency_summary(&latency.total(), to_be_shown(load))))
+}
+
+/// Writes and sums up how long transactions took to be shown.
+fn visibility_of(
+    folder: &Path,
+    ledger: &LedgerReader,
+    sightings: &Sightings,
+) -> Result<Option<LatencySummary>, VerifyError> {
+    let Some(delays) = visibility(ledger, sightings) else { return Ok(None) };
+    let (path, since_ns) = (folder.join(VISIBILITY_FILE), sightings.since_ns());
+    let length = Duration::from_nanos(now_ns().saturating_sub(since_ns));
+    write_visibility(&path, since_ns, length, &delays.shown).map_err(|source| VerifyError::File {
+        path,
+        doing: "write",
+        source,
+    })?;
+    Ok(Some(delays.summary()))
 }
 
 fn cpu_since(before: CpuTime) -> CpuTime {

@@ -8,23 +8,38 @@
 
 use ackmark_ledger::{Fate, LedgerReader, State, Transaction};
 use ackmark_schema::latency::LatencySummary;
+use hdrhistogram::Histogram;
 
 use crate::{
     latency::{LATENCY_MAX_US, histogram},
     live::Sightings,
 };
 
+/// Delays of transactions.
+pub(crate) struct Delays {
+    /// Of those that were shown, microseconds.
+    pub(crate) shown: Histogram<u64>,
+    /// All, shown or not.
+    committed: u64,
+}
+
+impl Delays {
+    /// Their percentiles; a transaction that was not shown took longer than any that was.
+    pub(crate) fn summary(&self) -> LatencySummary {
+        ackmark_stats::latency_summary(&self.shown, self.committed)
+    }
+}
+
 /// Delays of the committed transactions that are measured: of the last incarnation, after the warm-up, asked for when the
 /// reader had begun. `None` where there is none, or where more was seen than sightings are kept of.
-pub(crate) fn visibility(ledger: &LedgerReader, sightings: &Sightings) -> Option<LatencySummary> {
+pub(crate) fn visibility(ledger: &LedgerReader, sightings: &Sightings) -> Option<Delays> {
     if sightings.beyond() > 0 {
         return None;
     }
     let last = ledger.transactions().iter().map(|transaction| transaction.incarnation).max()?;
     let warm_up =
         |one: &Transaction| one.members.iter().any(|member| sightings.is_warm_up(member.stream, one.transaction));
-    let mut delays = histogram();
-    let mut committed = 0;
+    let mut delays = Delays { shown: histogram(), committed: 0 };
     for one in ledger.transactions().iter().filter(|one| one.incarnation == last && one.fate == Fate::Committed) {
         let Some(asked_ns) = one.intent_commit_ns.filter(|asked_ns| *asked_ns >= sightings.since_ns()) else {
             continue;
@@ -34,14 +49,14 @@ pub(crate) fn visibility(ledger: &LedgerReader, sightings: &Sightings) -> Option
         }
         match shown(one, ledger, sightings) {
             Shown::Nothing => {}
-            Shown::InPart => committed += 1,
+            Shown::InPart => delays.committed += 1,
             Shown::Whole { at_ns } => {
-                committed += 1;
-                delays += (at_ns.saturating_sub(asked_ns) / 1_000).min(LATENCY_MAX_US);
+                delays.committed += 1;
+                delays.shown += (at_ns.saturating_sub(asked_ns) / 1_000).min(LATENCY_MAX_US);
             }
         }
     }
-    (committed > 0).then(|| ackmark_stats::latency_summary(&delays, committed))
+    (delays.committed > 0).then_some(delays)
 }
 
 /// What a reader was shown of a transaction.

@@ -419,3 +419,37 @@ proptest! {
         prop_assert_eq!(account.totals().messages, model.iter().filter(|(_, sequence, _)| sequence.is_some()).count() as u64);
     }
 }
+
+/// One message each tenth of a second of the schedule, half of that late.
+fn over_time(sequences: std::ops::Range<u64>, attempt: u16) -> Vec<Option<Vec<u8>>> {
+    let one = |sequence| Header {
+        intended_ns: sequence * 100_000_000,
+        send_delay_us: 50_000,
+        ..header(0, sequence, attempt)
+    };
+    sequences.map(|sequence| Some(value(&one(sequence)))).collect()
+}
+
+#[test]
+fn copies_are_told_by_the_second_in_which_they_were_sent() {
+    let seconds = |scan: &ScanAccounts| -> Vec<(i64, Cause, u64)> {
+        let tally = scan.partitions[0].tallies().duplicate_resend;
+        tally.over_time().into_iter().map(|one| (one.second.as_second(), one.cause, one.count)).collect()
+    };
+    let again = [(0, Cause::Resend, 5), (1, Cause::Resend, 10), (2, Cause::Resend, 5)];
+    let log =
+        vec![Entry::Batch(batch(7, 0, 0), over_time(0..N, 0)), Entry::Batch(batch(7, 0, 100), over_time(5..25, 1))];
+    assert_eq!(seconds(&world().scan_of_log(&[log])), again);
+    // What a marker makes visible is told by when it was sent, not by when it was shown.
+    let world = transactions(&[Some(Ending::Commit); 3]);
+    let part =
+        |base_sequence, values| Entry::Batch(Batch { transactional: true, ..batch(ID, 0, base_sequence) }, values);
+    let log = |ending| {
+        let first = [part(0, over_time(0..30, 0)), Entry::Marker(ID, Ending::Commit)];
+        first.into_iter().chain([part(30, over_time(5..25, 1)), Entry::Marker(ID, ending)]).collect()
+    };
+    let [all, shown] = by_markers(&world, log(Ending::Commit));
+    assert_eq!((seconds(&all), seconds(&shown)), (again.to_vec(), again.to_vec()));
+    let [all, shown] = by_markers(&world, log(Ending::Abort));
+    assert_eq!((seconds(&all), seconds(&shown)), (again.to_vec(), vec![]));
+}

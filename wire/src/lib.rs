@@ -6,7 +6,7 @@
 //! | [`batch`], [`record`], [`codec`] | record batches as they lie in the log, without a copy |
 //! | [`config`], [`tls`], [`sasl`], [`socket`] | how a broker is reached |
 //! | [`patience`] | waits that end: silence, deadline, stop |
-//! | [`connection`] | requests and answers on one connection |
+//! | [`connection`], [`pool`] | requests and answers on one connection; connections that stay open |
 //! | [`metadata`], [`fetch`] | who leads what; the log's bytes |
 //! | [`transactions`] | transactions as coordinators and leaders know them |
 //! | [`groups`] | consumer groups as coordinators know them |
@@ -24,6 +24,7 @@ pub mod fetch;
 pub mod groups;
 pub mod metadata;
 pub mod patience;
+pub mod pool;
 pub mod record;
 pub mod sasl;
 pub mod scan;

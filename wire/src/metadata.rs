@@ -70,6 +70,13 @@ impl Topics {
         self.by_name.keys().map(String::as_str)
     }
 
+    /// All but one of them.
+    #[must_use]
+    pub(crate) fn without(mut self, topic: &str) -> Self {
+        self.by_name.remove(topic);
+        self
+    }
+
     /// Partitions of a topic.
     ///
     /// # Errors
@@ -144,10 +151,7 @@ impl<'c> Directory<'c> {
         names: impl IntoIterator<Item = &'t str>,
         patience: &Patience<'_>,
     ) -> Result<Topics, WireError> {
-        let names: BTreeSet<&str> = names.into_iter().collect();
-        let topics =
-            names.iter().map(|name| MetadataRequestTopic::default().with_name(Some(topic_name(name)))).collect();
-        self.describe(Some(topics), patience).map(|(_, topics)| topics)
+        self.brokers_and_topics(names, patience).map(|(_, topics)| topics)
     }
 
     /// All brokers, and the leaders of the partitions of all topics, as far as the brokers let one know.
@@ -156,6 +160,21 @@ impl<'c> Directory<'c> {
     /// No broker answers.
     pub fn cluster(&mut self, patience: &Patience<'_>) -> Result<(Vec<Broker>, Topics), WireError> {
         self.describe(None, patience)
+    }
+
+    /// All brokers, and the leaders of the partitions of some topics.
+    ///
+    /// # Errors
+    /// As of [`Self::topics`].
+    pub fn brokers_and_topics<'t>(
+        &mut self,
+        names: impl IntoIterator<Item = &'t str>,
+        patience: &Patience<'_>,
+    ) -> Result<(Vec<Broker>, Topics), WireError> {
+        let names: BTreeSet<&str> = names.into_iter().collect();
+        let topics =
+            names.iter().map(|name| MetadataRequestTopic::default().with_name(Some(topic_name(name)))).collect();
+        self.describe(Some(topics), patience)
     }
 
     /// Some topics, or all.

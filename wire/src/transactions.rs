@@ -27,8 +27,9 @@ use crate::{
     config::WireConfig,
     connection::{Connection, api_name},
     error::WireError,
-    metadata::{Broker, Topics, topic_name},
+    metadata::{Broker, Directory, Topics, topic_name},
     patience::Patience,
+    pool::Pool,
 };
 
 /// Transactional ids, and partitions of a leader, that are asked for together.
@@ -61,6 +62,12 @@ impl Transaction {
     /// Whether it holds a partition open.
     fn holds(&self, topic: &str, partition: i32) -> bool {
         self.is_ongoing() && self.partitions.get(topic).is_some_and(|partitions| partitions.contains(&partition))
+    }
+
+    /// How long it has been open, at a time in milliseconds since the Unix epoch; nothing where none is.
+    pub fn age(&self, now_ms: i64) -> Duration {
+        let age_ms = self.started_ms.map_or(0, |started_ms| now_ms.saturating_sub(started_ms).max(0));
+        Duration::from_millis(age_ms.unsigned_abs())
     }
 
     /// Whether it is open, or decided and not yet in all of its partitions.
@@ -106,10 +113,17 @@ impl OpenTransaction {
 ///
 /// # Errors
 /// A broker does not answer, or refuses.
-pub fn coordinated(config: &WireConfig, brokers: &[Broker], patience: &Patience<'_>) -> Result<Coordinated, WireError> {
+pub fn coordinated(pool: &mut Pool<'_>, brokers: &[Broker], patience: &Patience<'_>) -> Result<Coordinated, WireError> {
     let mut found = Coordinated::default();
     for broker in brokers {
-        let mut connection = Connection::open(config, &broker.address, patience)?;
+        pool.ask(&broker.address, patience, |connection| found.add(broker, connection, patience))?;
+    }
+    Ok(found)
+}
+
+impl Coordinated {
+    /// What a broker coordinates.
+    fn add(&mut self, broker: &Broker, connection: &mut Connection, patience: &Patience<'_>) -> Result<(), WireError> {
         let version = connection.version::<ListTransactionsRequest>(0, 1)?;
         let request = ListTransactionsRequest::default().with_duration_filter(-1);
         let listed = connection.call(&request, version, patience)?;
@@ -125,7 +139,7 @@ pub fn coordinated(config: &WireConfig, brokers: &[Broker], patience: &Patience<
                     // It went since it was listed.
                     Some(ResponseError::TransactionalIdNotFound) => continue,
                     Some(ResponseError::NotCoordinator) => {
-                        found.moved += 1;
+                        self.moved += 1;
                         continue;
                     }
                     Some(code) => {
@@ -134,7 +148,7 @@ pub fn coordinated(config: &WireConfig, brokers: &[Broker], patience: &Patience<
                     None => {}
                 }
                 let partitions = one.topics.into_iter().map(|topic| (topic.topic.to_string(), topic.partitions));
-                found.transactions.push(Transaction {
+                self.transactions.push(Transaction {
                     id: one.transactional_id.to_string(),
                     state: one.transaction_state.to_string(),
                     producer_id: one.producer_id.0,
@@ -146,8 +160,8 @@ pub fn coordinated(config: &WireConfig, brokers: &[Broker], patience: &Patience<
                 });
             }
         }
+        Ok(())
     }
-    Ok(found)
 }
 
 /// What leaders know.
@@ -167,7 +181,7 @@ type Led<'t> = (&'t Broker, Vec<(&'t str, i32)>);
 /// # Errors
 /// A leader does not answer, or refuses.
 pub fn open_on_partitions(
-    config: &WireConfig,
+    pool: &mut Pool<'_>,
     topics: &Topics,
     patience: &Patience<'_>,
 ) -> Result<OnPartitions, WireError> {
@@ -184,7 +198,19 @@ pub fn open_on_partitions(
         }
     }
     for (broker, led) in by_leader.into_values() {
-        let mut connection = Connection::open(config, &broker.address, patience)?;
+        pool.ask(&broker.address, patience, |connection| found.describe(connection, &led, patience))?;
+    }
+    Ok(found)
+}
+
+impl OnPartitions {
+    /// What a broker tells of partitions that it leads.
+    fn describe(
+        &mut self,
+        connection: &mut Connection,
+        led: &[(&str, i32)],
+        patience: &Patience<'_>,
+    ) -> Result<(), WireError> {
         let version = connection.version::<DescribeProducersRequest>(0, 0)?;
         for led in led.chunks(PER_REQUEST) {
             let mut by_topic: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
@@ -196,13 +222,11 @@ pub fn open_on_partitions(
             });
             let request = DescribeProducersRequest::default().with_topics(topics.collect());
             let answer = connection.call(&request, version, patience)?;
-            found.add(answer, &connection)?;
+            self.add(answer, connection)?;
         }
+        Ok(())
     }
-    Ok(found)
-}
 
-impl OnPartitions {
     /// What a leader told of some partitions.
     fn add(&mut self, answer: DescribeProducersResponse, connection: &Connection) -> Result<(), WireError> {
         for topic in answer.topics {
@@ -234,24 +258,115 @@ impl OnPartitions {
     }
 }
 
-/// Whether the same brokers coordinated all ids between two looks at the cluster, as far as it lets one know: an id that
-/// another broker takes over while they are asked one by one may be told by none.
-pub fn is_settled(before: &Topics, after: &Topics) -> bool {
-    let leaders = |topics: &Topics| -> Option<Vec<(i32, i32, i32)>> {
-        let partitions = topics.partitions(STATE_TOPIC).ok()?;
-        let leader = |partition| {
-            let leader = topics.leader(STATE_TOPIC, partition).ok()?;
-            Some((partition, leader.broker.id, leader.epoch))
-        };
-        partitions.map(leader).collect()
+/// Who coordinates the ids in a partition of the coordinators' own topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coordinator {
+    /// The partition.
+    pub partition: i32,
+    /// The broker's `node.id`.
+    pub broker: i32,
+    /// The coordinator's epoch: its epoch as the leader of the partition.
+    pub epoch: i32,
+}
+
+/// All coordinators; `None` where one of them is not known, or there are none yet.
+fn coordinators(topics: &Topics) -> Option<Vec<Coordinator>> {
+    let partitions = topics.partitions(STATE_TOPIC).ok()?;
+    let of_partition = |partition| {
+        let leader = topics.leader(STATE_TOPIC, partition).ok()?;
+        Some(Coordinator { partition, broker: leader.broker.id, epoch: leader.epoch })
     };
-    leaders(before).is_some_and(|before| leaders(after) == Some(before))
+    partitions.map(of_partition).collect()
+}
+
+/// What a cluster tells of its transactions.
+#[derive(Debug, Clone, Default)]
+pub struct Survey {
+    /// By their coordinators.
+    pub coordinated: Vec<Transaction>,
+    /// By leaders of partitions.
+    pub open: Vec<OpenTransaction>,
+    /// Open all the time, and no coordinator told of them (see [`hanging`]).
+    pub unknown: Vec<OpenTransaction>,
+    /// Partitions and transactional ids of which nothing is known.
+    pub unseen: usize,
+    /// Who coordinates; `None` where that is not known of all ids.
+    pub coordinators: Option<Vec<Coordinator>>,
+    /// Whether coordinators stayed who they were.
+    pub settled: bool,
+}
+
+impl Survey {
+    /// The highest of the coordinators' epochs.
+    pub fn coordinator_epoch(&self) -> Option<i32> {
+        self.coordinators.iter().flatten().map(|one| one.epoch).max()
+    }
+}
+
+/// Whose partitions are asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope<'a> {
+    /// All topics of the cluster.
+    Cluster,
+    /// Some topics.
+    Topics(&'a [String]),
+}
+
+/// Asks a cluster again and again, over connections that stay open.
+#[derive(Debug)]
+pub struct Surveyor<'c> {
+    directory: Directory<'c>,
+    brokers: Pool<'c>,
+}
+
+impl<'c> Surveyor<'c> {
+    /// One that has asked nothing yet.
+    pub fn new(config: &'c WireConfig) -> Self {
+        Self { directory: Directory::new(config), brokers: Pool::new(config) }
+    }
+
+    /// Asks leaders, then all coordinators, then leaders again.
+    ///
+    /// # Errors
+    /// A broker does not answer, or refuses.
+    pub fn survey(&mut self, scope: Scope<'_>, patience: &Patience<'_>) -> Result<Survey, WireError> {
+        let (brokers, topics) = self.describe(scope, patience)?;
+        let then = coordinators(&topics);
+        let topics = match scope {
+            Scope::Cluster => topics,
+            Scope::Topics(_) => topics.without(STATE_TOPIC),
+        };
+        let before = open_on_partitions(&mut self.brokers, &topics, patience)?;
+        let coordinated = coordinated(&mut self.brokers, &brokers, patience)?;
+        let after = open_on_partitions(&mut self.brokers, &topics, patience)?;
+        let (_, now) = self.describe(Scope::Topics(&[]), patience)?;
+        let now = coordinators(&now);
+        Ok(Survey {
+            unknown: hanging(&before.open, &coordinated.transactions, &after.open),
+            unseen: after.unseen + coordinated.moved,
+            settled: now.is_some() && then == now && coordinated.moved == 0,
+            coordinators: now,
+            coordinated: coordinated.transactions,
+            open: after.open,
+        })
+    }
+
+    /// The topics of a scope and that of the coordinators.
+    fn describe(&mut self, scope: Scope<'_>, patience: &Patience<'_>) -> Result<(Vec<Broker>, Topics), WireError> {
+        match scope {
+            Scope::Cluster => self.directory.cluster(patience),
+            Scope::Topics(names) => {
+                let names = names.iter().map(String::as_str).chain([STATE_TOPIC]);
+                self.directory.brokers_and_topics(names, patience)
+            }
+        }
+    }
 }
 
 /// Of the transactions that are open on partitions, those that no coordinator has told of. `before` and `after` are what
 /// leaders told before and after coordinators were asked: one that is in both was open all the time, and its coordinator
 /// keeps a partition among its own until the marker is written. So where coordinators stayed who they were
-/// ([`is_settled`]) and told all, it hangs.
+/// ([`Survey::settled`]) and told all, it hangs.
 pub fn hanging(
     before: &[OpenTransaction],
     coordinated: &[Transaction],

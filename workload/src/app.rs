@@ -145,6 +145,11 @@ impl App {
         self.life.aborted += 1;
     }
 
+    /// The cycle's offsets were not committed, since its partitions are no longer this member's.
+    pub fn refused(&mut self) {
+        self.life.commits_refused += 1;
+    }
+
     /// Ids that fell out of a database's window.
     pub fn forgot(&mut self, ids: u64) {
         *self.life.ids_forgotten.get_or_insert(0) += ids;

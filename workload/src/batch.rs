@@ -8,14 +8,14 @@ use std::{
 use ackmark_schema::process::InHand;
 use rdkafka::{
     Offset, TopicPartitionList,
-    consumer::Consumer as _,
+    consumer::{CommitMode, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
     message::{BorrowedMessage, Message as _},
 };
 
 use crate::{
     clients::{Consumer, Settings},
-    error::WorkloadError,
+    error::{Doing as _, WorkloadError},
 };
 
 /// How long a consumer waits for the first message of a cycle.
@@ -98,6 +98,18 @@ fn is_fatal(error: &KafkaError) -> bool {
     )
 }
 
+/// Whether the group has gone on, or goes on, without this member: it joins again by itself.
+fn has_lost_its_place(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::RebalanceInProgress
+                | RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::UnknownMemberId
+        )
+    )
+}
+
 impl<'c> Batch<'c> {
     /// Its messages.
     pub fn messages(&self) -> &[BorrowedMessage<'c>] {
@@ -125,6 +137,26 @@ impl<'c> Batch<'c> {
             held.records += 1;
         }
         by_partition.into_values().collect()
+    }
+
+    /// Commits the offsets behind it, and waits for that.
+    ///
+    /// # Errors
+    /// The coordinator refuses for another reason than that the group went on without this member.
+    ///
+    /// # Returns
+    /// Whether they are committed. If not, its partitions are others' by now, or about to be, who begin at what was
+    /// committed before.
+    pub(crate) fn commit(&self, consumer: &Consumer) -> Result<bool, WorkloadError> {
+        let offsets = self.next_offsets().doing("tell what to commit")?;
+        match consumer.commit(&offsets, CommitMode::Sync) {
+            Ok(()) => Ok(true),
+            Err(error) if has_lost_its_place(&error) => {
+                eprintln!("commit: {error}");
+                Ok(false)
+            }
+            Err(source) => Err(WorkloadError::Kafka { doing: "commit offsets", source }),
+        }
     }
 
     /// The offsets to commit once it is processed: one past the last of each partition.

@@ -14,8 +14,8 @@
 //! | `parent` | what is told and heard through pipes |
 //! | [`mod@member`] | a member: told what to do, does it, tells how it ended |
 //!
-//! Limits: a member is one thread and one consumer. Patterns do not retry what librdkafka calls fatal: the member ends,
-//! and whoever runs it starts it anew, as a supervisor does.
+//! Limits: a member is one thread and one consumer. What does not pass by itself (librdkafka calls it fatal, or a topic, a
+//! right or the database is not there) ends the member, and whoever runs it starts it anew, as a supervisor does.
 
 mod app;
 mod batch;

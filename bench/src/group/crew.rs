@@ -190,6 +190,9 @@ impl<'a> Crew<'a> {
         }
         if self.plan.members > 1 {
             self.wait_for_group().await?;
+            if self.report.error.is_some() {
+                return Ok(());
+            }
         }
         let mut moved = (Instant::now(), 0, 0);
         loop {
@@ -237,7 +240,15 @@ impl<'a> Crew<'a> {
     /// Lets members go on once all of them are in the group, and it has shared out the partitions. One that cannot begin
     /// is heard of later.
     async fn wait_for_group(&mut self) -> Result<(), GroupError> {
-        self.wait_for_members(self.plan.members, ASK).await?;
+        if !self.wait_for_members(self.plan.members, ASK).await? {
+            let (members, waited) = (self.plan.members, ASK.as_secs());
+            self.fail(&format!(
+                "the group has not shared out its partitions among {members} members within {waited} s: see what they said \
+                 in {}",
+                self.launch.folder.display()
+            ));
+            return Ok(());
+        }
         for member in self.members.values_mut() {
             member.go().await;
         }
@@ -245,14 +256,20 @@ impl<'a> Crew<'a> {
     }
 
     /// Waits until the group has shared out its partitions among so many members, or the time is up.
-    async fn wait_for_members(&mut self, members: u32, longest: Duration) -> Result<(), GroupError> {
+    ///
+    /// # Returns
+    /// Whether it has.
+    async fn wait_for_members(&mut self, members: u32, longest: Duration) -> Result<bool, GroupError> {
         let until = Instant::now() + longest;
         let wanted = GroupState { members: members as usize, is_stable: true };
         let patience = Patience::new(&self.stop, longest);
-        while Instant::now() < until && self.groups.state(&self.plan.group, &patience)? != wanted {
+        while self.groups.state(&self.plan.group, &patience)? != wanted {
+            if Instant::now() >= until {
+                return Ok(false);
+            }
             tokio::time::sleep(LOOK).await;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn fail(&mut self, why: &str) {
@@ -354,7 +371,17 @@ impl<'a> Crew<'a> {
         let Some(alive) = self.members.get(&member) else { return Ok(()) };
         let incarnation = alive.incarnation;
         alive.signal(Signal::STOP);
-        self.wait_for_members(self.plan.members - 1, FREEZE).await?;
+        if !self.wait_for_members(self.plan.members - 1, FREEZE).await? {
+            self.fail(&format!(
+                "the others did not take over the partitions of a frozen member within {} s, so it is no zombie: lower \
+                 session.timeout.ms (-X)",
+                FREEZE.as_secs()
+            ));
+            if let Some(alive) = self.members.get(&member) {
+                alive.signal(Signal::CONT);
+            }
+            return Ok(());
+        }
         // They begin with what it has in hand.
         tokio::time::sleep(FREEZE_LONGER).await;
         let committed = Vec::new();

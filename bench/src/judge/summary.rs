@@ -100,6 +100,8 @@ fn transactions(loads: &[&TrialLoad], merged: &mut impl FnMut(Series) -> Option<
         begin_to_committed: times(Series::BeginToCommitted),
         flush: times(Series::Flush),
         commit: times(Series::Commit),
+        abort: times(Series::Abort),
+        visibility: times(Series::Visibility),
         stalled_share: median_interval(&stalled),
     })
 }

@@ -5,11 +5,11 @@
 //! unprovoked.
 
 use ackmark_schema::{
-    anomaly::Class,
+    anomaly::{Cause, Class},
     promise::Ruling,
     report::{
         load::Provocations,
-        verify::{Examined, LedgerCounts, Verdict},
+        verify::{CauseCount, Examined, LedgerCounts, Verdict},
     },
     result::{ProfileVerdict, Trial, TrialFinding, TrialVerification},
     scenario::Scenario,
@@ -98,10 +98,19 @@ fn findings(judged: &[&TrialVerification]) -> Vec<TrialFinding> {
             let present: Vec<&TrialFinding> = of_class.iter().copied().flatten().collect();
             let ruling = strictest(&present)?;
             let examined = if present.len() < of_class.len() { not_in_every_trial() } else { examined(&present) };
+            let causes = if matches!(examined, Examined::Counted(_)) { causes(&present) } else { Vec::new() };
             let verdict = combine(&present.iter().map(|finding| finding.verdict).collect::<Vec<_>>(), false);
-            Some(TrialFinding { class, examined, ruling, verdict })
+            Some(TrialFinding { class, examined, ruling, verdict, causes })
         })
         .collect()
+}
+
+/// Each cause that any of them tells, summed.
+fn causes(findings: &[&TrialFinding]) -> Vec<CauseCount> {
+    let told = || findings.iter().flat_map(|finding| &finding.causes);
+    let of = |cause| told().filter(|one| one.cause == cause).map(|one| one.count).sum();
+    let counts = Cause::ALL.into_iter().map(|cause| CauseCount { cause, count: of(cause) });
+    counts.filter(|found| found.count > 0).collect()
 }
 
 fn strictest(findings: &[&TrialFinding]) -> Option<Ruling> {

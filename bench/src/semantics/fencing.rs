@@ -45,26 +45,29 @@ pub(super) async fn wait_reached(heard: &mut UnboundedReceiver<Heard>, member: u
 }
 
 async fn wait_for(heard: &mut UnboundedReceiver<Heard>, is_it: impl Fn(&Heard) -> bool) -> Result<MemberSays, String> {
+    let mut told_of = Vec::new();
     let listening = async {
         while let Some(heard) = heard.recv().await {
             if is_it(&heard) {
                 return heard.says;
             }
+            told_of.push(heard);
         }
         None
     };
     match tokio::time::timeout(PATIENCE, listening).await {
         Ok(Some(says)) => Ok(says),
         Ok(None) => Err("a producer ended without a word".into()),
-        Err(_) => Err(format!("a producer was not heard of within {} s", PATIENCE.as_secs())),
+        Err(_) => {
+            let others: Vec<String> = told_of.iter().map(|heard| format!("{heard:?}")).collect();
+            let others = if others.is_empty() { "nothing".to_owned() } else { others.join(", ") };
+            Err(format!("what was waited for was not heard within {} s; heard was {others}", PATIENCE.as_secs()))
+        }
     }
 }
 
 /// Waits until no transaction holds a partition of a topic.
-///
-/// # Returns
-/// How long it took.
-pub(super) async fn settle(stage: &Stage<'_>, topic: &str, longest: Duration) -> Result<Duration, String> {
+pub(super) async fn settle(stage: &Stage<'_>, topic: &str, longest: Duration) -> Result<(), String> {
     let begun = Instant::now();
     while !stage.ends(topic).await?.iter().all(|(stable, high)| stable == high) {
         if begun.elapsed() >= longest {
@@ -72,7 +75,7 @@ pub(super) async fn settle(stage: &Stage<'_>, topic: &str, longest: Duration) ->
         }
         tokio::time::sleep(LOOK).await;
     }
-    Ok(begun.elapsed())
+    Ok(())
 }
 
 fn of(headers: &[Header], incarnation: u32) -> u64 {

@@ -138,11 +138,18 @@ pub async fn run(
     events(BenchEvent::Ready { folder: folder.path().to_owned(), trials: DEMONSTRATIONS.len() as u32 });
     let mut show = Show { stage, folder, result, killed: Vec::new(), events, render };
     show.save()?;
-    show.all(choices).await?;
+    let done = show.all(choices).await;
+    // Whatever came of it: the cluster may be somebody's.
+    let left = show.stage.clear().await;
+    done?;
     if !show.stage.stopping() {
         show.result.ending = Ending::Completed;
     }
-    show.stage.clear().await;
+    for (topic, why) in left {
+        let failure = format!("topic {topic} could not be deleted: {why}");
+        show.say(&failure);
+        show.result.failures.push(failure);
+    }
     // What did not come as it had to may be looked at.
     if show.result.demonstrations.iter().all(Demonstration::is_shown) && !options.keep_ledgers {
         show.stage.remove_runs();

@@ -24,6 +24,7 @@ use ackmark_wire::{
     config::WireConfig,
     metadata::Directory,
     patience::Patience,
+    pool::Pool,
     transactions::{Transaction, coordinated},
 };
 use tokio::sync::mpsc::UnboundedSender;
@@ -170,12 +171,24 @@ impl<'a> Stage<'a> {
     }
 
     /// Deletes all topics that are left.
-    pub(super) async fn clear(&self) {
+    ///
+    /// # Returns
+    /// Those that could not be deleted, and why.
+    pub(super) async fn clear(&self) -> Vec<(String, String)> {
         let left = std::mem::take(&mut *self.topics.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut stay = Vec::new();
         for name in left {
-            // One that was never made, for its maker had failed.
-            let _ = self.ask(move |admin| admin.delete_topic(&name, ASK)).await;
+            let topic = name.clone();
+            let deleted = self.ask(move |admin| match admin.delete_topic(&topic, ASK) {
+                // One that was never made, for its maker had failed.
+                Err(error) if error.is_unknown_topic() => Ok(()),
+                done => done,
+            });
+            if let Err(why) = deleted.await {
+                stay.push((name, why));
+            }
         }
+        stay
     }
 
     /// Admin calls block, so they run on a thread of their own.
@@ -332,7 +345,7 @@ impl<'a> Stage<'a> {
             let stop = AtomicBool::new(false);
             let patience = Patience::new(&stop, ASK);
             let (brokers, _) = Directory::new(&config).cluster(&patience).map_err(|error| error.to_string())?;
-            let all = coordinated(&config, &brokers, &patience).map_err(|error| error.to_string())?;
+            let all = coordinated(&mut Pool::new(&config), &brokers, &patience).map_err(|error| error.to_string())?;
             Ok(all.transactions.into_iter().find(|one| one.id == id))
         })
         .await

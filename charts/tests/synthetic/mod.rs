@@ -223,6 +223,8 @@ impl Run {
             begin_to_committed: Some(self.times(at, 1.0, count)),
             flush: Some(self.times(at, 0.6, count)),
             commit: Some(self.times(at, 0.1, count)),
+            abort: None,
+            visibility: None,
             stalled_share: estimate(&[0.69, 0.7, 0.71]),
         }
     }
@@ -267,9 +269,9 @@ impl Run {
 
     fn verdict(&self, name: &str, promise: &Promise) -> ProfileVerdict {
         let findings = promise.clauses.iter().map(|clause| {
-            let unseen = matches!(clause.class, Class::ConsumerSkip | Class::Redelivered | Class::GroupOffsetMismatch);
+            let unseen = clause.class == Class::InconsistentOffset;
             let examined = if unseen {
-                Examined::NotExamined { why: "no consumer group is under test".into() }
+                Examined::NotExamined { why: "the log was read once".into() }
             } else {
                 Examined::Counted(0)
             };
@@ -277,7 +279,7 @@ impl Run {
                 (Ruling::MustNot, false) => Verdict::HeldUnprovoked,
                 _ => Verdict::NotJudged,
             };
-            TrialFinding { class: clause.class, examined, ruling: clause.ruling, verdict }
+            TrialFinding { class: clause.class, examined, ruling: clause.ruling, verdict, causes: Vec::new() }
         });
         let nothing = promise.basis.acks == Acks::None;
         ProfileVerdict {

@@ -9,9 +9,8 @@ use ackmark_client::ClientProperties;
 use ackmark_wire::{
     config::WireConfig,
     error::WireError,
-    metadata::Directory,
     patience::Patience,
-    transactions::{self, OpenTransaction, Transaction},
+    transactions::{OpenTransaction, Scope, Survey, Surveyor, Transaction},
 };
 
 use super::{Check, State};
@@ -29,19 +28,6 @@ const WHAT: &str = "transactions";
 /// Before leaders and coordinators are asked once more of what no coordinator told of.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What coordinators and leaders tell.
-#[derive(Default)]
-struct Found {
-    coordinated: Vec<Transaction>,
-    open: Vec<OpenTransaction>,
-    /// Open all the time, and no coordinator told of it, twice.
-    unknown: Vec<OpenTransaction>,
-    /// Partitions and transactional ids of which nothing is known.
-    unseen: usize,
-    /// Whether coordinators stayed who they were.
-    settled: bool,
-}
-
 /// Asks a Kafka. Warns of transactions that are open for longer than `old`.
 pub(crate) fn all(properties: &ClientProperties, old: Duration) -> Vec<Check> {
     let servers = properties.value("bootstrap.servers").unwrap_or_default();
@@ -50,10 +36,7 @@ pub(crate) fn all(properties: &ClientProperties, old: Duration) -> Vec<Check> {
         Err(problem) => return vec![unexamined(&problem.message, "ask over PLAINTEXT, TLS, SASL PLAIN or SCRAM")],
     };
     match ask(&config) {
-        Ok(found) => {
-            let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
-            judge(&found, old, now_ms, servers)
-        }
+        Ok(found) => judge(&found, old, now_ms(), servers),
         Err(error @ WireError::NotSpoken { .. }) => vec![unexamined(&error, "brokers tell it from Kafka 3.0 on")],
         Err(error) => {
             vec![unexamined(
@@ -64,55 +47,43 @@ pub(crate) fn all(properties: &ClientProperties, old: Duration) -> Vec<Check> {
     }
 }
 
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64
+}
+
 fn unexamined(error: impl std::fmt::Display, cure: &str) -> Check {
     Check::cured(WHAT, State::Warn, format!("not examined: {error}"), cure)
 }
 
-fn ask(config: &WireConfig) -> Result<Found, WireError> {
+fn ask(config: &WireConfig) -> Result<Survey, WireError> {
     let stop = AtomicBool::new(false);
     let patience = Patience::new(&stop, TIMEOUT);
-    let mut found = look(config, &patience)?;
+    let mut surveyor = Surveyor::new(config);
+    let mut found = surveyor.survey(Scope::Cluster, &patience)?;
     if !found.unknown.is_empty() && patience.pause(PAUSE) {
         // What hangs is there the next time, too.
         let first = std::mem::take(&mut found.unknown);
         let settled = found.settled;
-        found = look(config, &patience)?;
+        found = surveyor.survey(Scope::Cluster, &patience)?;
         found.settled &= settled;
         found.unknown.retain(|one| first.iter().any(|then| then.key() == one.key()));
     }
     Ok(found)
 }
 
-fn look(config: &WireConfig, patience: &Patience<'_>) -> Result<Found, WireError> {
-    let mut directory = Directory::new(config);
-    let (brokers, topics) = directory.cluster(patience)?;
-    let before = transactions::open_on_partitions(config, &topics, patience)?;
-    let coordinated = transactions::coordinated(config, &brokers, patience)?;
-    let after = transactions::open_on_partitions(config, &topics, patience)?;
-    let (_, now) = directory.cluster(patience)?;
-    Ok(Found {
-        unknown: transactions::hanging(&before.open, &coordinated.transactions, &after.open),
-        unseen: after.unseen + coordinated.moved,
-        settled: transactions::is_settled(&topics, &now) && coordinated.moved == 0,
-        coordinated: coordinated.transactions,
-        open: after.open,
-    })
-}
-
-fn judge(found: &Found, old: Duration, now_ms: i64, servers: &str) -> Vec<Check> {
-    let age = |one: &Transaction| {
-        let age_ms = one.started_ms.map_or(0, |started_ms| now_ms.saturating_sub(started_ms).max(0));
-        Duration::from_millis(age_ms.unsigned_abs())
-    };
-    let mut ongoing: Vec<&Transaction> = found.coordinated.iter().filter(|one| one.is_ongoing()).collect();
-    ongoing.sort_by_key(|one| std::cmp::Reverse(age(one)));
-    let oldest = ongoing.first().map(|one| format!(", the oldest for {}", figures::seconds(age(one).as_secs_f64())));
+/// What a survey says: the sum, then what is long or hangs.
+fn judge(found: &Survey, old: Duration, now_ms: i64, servers: &str) -> Vec<Check> {
+    let ongoing = || found.coordinated.iter().filter(|one| one.is_ongoing());
+    let oldest = ongoing().map(|one| one.age(now_ms)).max();
+    let oldest = oldest.map(|age| format!(", the oldest for {}", figures::seconds(age.as_secs_f64())));
     let ids = found.coordinated.len();
     let sum = format!(
-        "{ids} transactional ids, {} with a transaction under way{}; open on {} partitions",
-        ongoing.len(),
+        "{ids} transactional ids, {} with a transaction under way{}; open on {} partitions{}",
+        ongoing().count(),
         oldest.unwrap_or_default(),
-        found.open.len()
+        found.open.len(),
+        found.coordinator_epoch().map(|epoch| format!("; coordinator epochs up to {epoch}")).unwrap_or_default()
     );
     let mut checks = vec![match found.unseen {
         0 => Check::ok(WHAT, sum),
@@ -123,12 +94,18 @@ fn judge(found: &Found, old: Duration, now_ms: i64, servers: &str) -> Vec<Check>
             "look again when all partitions have a leader, with READ on topics and DESCRIBE on transactional ids",
         ),
     }];
-    let slow = ongoing.iter().filter(|one| age(one) > old);
-    let slow: Vec<Check> = slow.map(|one| long(one, age(one))).collect();
     let unknown = found.unknown.iter().map(|one| hangs(one, found.settled, servers));
     checks.extend(told(unknown.collect(), "hanging transactions"));
-    checks.extend(told(slow, "long transactions"));
+    checks.extend(long_ones(found, old, now_ms));
     checks
+}
+
+/// The transactions of a survey that are open for longer than `old`, the oldest first.
+pub(crate) fn long_ones(found: &Survey, old: Duration, now_ms: i64) -> Vec<Check> {
+    let mut slow: Vec<&Transaction> =
+        found.coordinated.iter().filter(|one| one.is_ongoing() && one.age(now_ms) > old).collect();
+    slow.sort_by_key(|one| std::cmp::Reverse(one.age(now_ms)));
+    told(slow.iter().map(|one| long(one, one.age(now_ms))).collect(), "long transactions")
 }
 
 /// The first of them, and how many there are more.
@@ -190,7 +167,7 @@ fn hangs(one: &OpenTransaction, settled: bool, servers: &str) -> Check {
 mod tests {
     use std::collections::BTreeMap;
 
-    use ackmark_wire::{config::Address, metadata::Broker};
+    use ackmark_wire::{config::Address, metadata::Broker, transactions::Coordinator};
 
     use super::*;
 
@@ -210,7 +187,9 @@ mod tests {
     }
 
     fn told_of(coordinated: Vec<Transaction>, hanging: Vec<OpenTransaction>) -> Vec<Check> {
-        let found = Found { coordinated, open: hanging.clone(), unknown: hanging, unseen: 0, settled: true };
+        let coordinators = Some(vec![Coordinator { partition: 0, broker: 2, epoch: 5 }]);
+        let found =
+            Survey { coordinated, open: hanging.clone(), unknown: hanging, unseen: 0, coordinators, settled: true };
         judge(&found, Duration::from_secs(30), NOW_MS, "kafka:9092")
     }
 
@@ -223,7 +202,7 @@ mod tests {
             (told[0].state, told[0].found.as_str()),
             (
                 State::Ok,
-                "2 transactional ids, 1 with a transaction under way, the oldest for 2.00 s; open on 0 partitions"
+                "2 transactional ids, 1 with a transaction under way, the oldest for 2.00 s; open on 0 partitions; coordinator epochs up to 5"
             )
         );
         let old = transaction("old", "Ongoing", Some(NOW_MS - 40_000));
@@ -260,7 +239,7 @@ mod tests {
         let cure = told[1].cure.clone().unwrap_or_default();
         assert!(cure.ends_with("abort --topic orders --partition 0 --start-offset 17"), "{cure}");
         assert_eq!(told[11].found, "2 more");
-        let moving = Found { unknown: vec![open(0)], unseen: 3, ..Found::default() };
+        let moving = Survey { unknown: vec![open(0)], unseen: 3, ..Survey::default() };
         let told = judge(&moving, Duration::from_secs(30), NOW_MS, "kafka:9092");
         assert_eq!(told[0].state, State::Warn);
         assert!(told[0].found.ends_with("3 partitions or ids not examined"), "{}", told[0].found);

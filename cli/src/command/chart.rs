@@ -3,9 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use ackmark_charts::Charts;
-use ackmark_schema::{result::RunResult, semantics::SemanticsResult, text};
+use ackmark_schema::result::RunResult;
 
-use crate::{arguments::Output, exit::Exit, folder, print, problem::Problem};
+use crate::{
+    arguments::Output,
+    exit::Exit,
+    folder::{self, Benched},
+    print,
+    problem::Problem,
+};
 
 /// The folder of charts in a result folder.
 pub(crate) const FOLDER: &str = "charts";
@@ -29,12 +35,13 @@ pub(crate) struct Arguments {
 /// # Errors
 /// No result, or a folder that cannot be written to.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
-    let (content, file, folder) = folder::result_text(&arguments.result)?;
+    let (result, _, folder) = folder::result(&arguments.result)?;
     let out = arguments.out.clone().unwrap_or_else(|| folder.join(FOLDER));
-    let charts = match text::from_json::<SemanticsResult>(&file, &content) {
-        Ok(result) => ackmark_charts::render_semantics(&result, &out).map_err(|error| Problem::failed(&error))?,
-        // What is neither is told as what is no result of a bench.
-        Err(_) => draw(&text::from_json(&file, &content)?, &folder, &out)?,
+    let charts = match &result {
+        Benched::Semantics(result) => {
+            ackmark_charts::render_semantics(result, &out).map_err(|error| Problem::failed(&error))?
+        }
+        Benched::Profiles(result) => draw(result, &folder, &out)?,
     };
     let files: Vec<&Path> = charts.files().collect();
     arguments.output.print(&files, || print::charts::document(&charts))?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ackmark_client::{
-    AdminClient, ClientProperties, ErrorCode, LogSink,
+    AdminClient, ClientProperties, ErrorCode, LogSink, TransactionError,
     admin::{NewTopic, until_known},
 };
 use ackmark_ledger::LedgerError;
@@ -16,6 +16,7 @@ use ackmark_schema::{
     manifest::Resends,
     report::{
         Ending,
+        coordinators::COORDINATORS_FILE,
         load::LoadReport,
         seal::{SealReport, SealState},
     },
@@ -32,6 +33,7 @@ use crate::{
     files, folder, interrupt, print,
     problem::Problem,
     progress::{Event, Reporter},
+    watch::Watch,
 };
 
 /// How long a broker may take to answer before the load starts.
@@ -150,10 +152,11 @@ impl From<Resend> for Resends {
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     let stop = interrupt::watch()?;
     let teller = || Teller(Reporter::new(arguments.progress.progress, "load"));
-    let (out, connection, report) = if let Some(folder) = &arguments.resume {
+    let (out, connection, report, watch) = if let Some(folder) = &arguments.resume {
         let (resumption, connection) = resumption(folder, arguments)?;
+        let watch = watch(resumption.spec(), &connection);
         let report = ackmark_loadgen::resume(resumption, &teller(), &stop).map_err(|error| problem(&error))?;
-        (folder.clone(), connection, report)
+        (folder.clone(), connection, report, watch)
     } else {
         let out = arguments.out.clone().unwrap_or_else(|| folder::default_name("load"));
         folder::refuse_used(&out)?;
@@ -162,14 +165,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
             None => from_flags(arguments)?,
         };
         folder::create(&out)?;
+        let watch = watch(&spec, &connection);
         let report = ackmark_loadgen::run(&spec, &out, &teller(), &stop).map_err(|error| problem(&error))?;
-        (out, connection, report)
+        (out, connection, report, watch)
     };
+    let coordinators = watch.and_then(Watch::end);
+    if let Some(found) = &coordinators {
+        // The load's own reports are written already, and stand without it.
+        if let Err(problem) = folder::write(&out, COORDINATORS_FILE, found) {
+            console::complain(&problem);
+        }
+    }
     let verified = report.spec.verified;
     // Whatever comes of it: the report is there to be told.
     let seal = (verified && !arguments.no_seal).then(|| close(&out, &connection));
     arguments.output.print(&report, || {
         let mut document = print::load::document(&report);
+        if let Some(found) = &coordinators {
+            document.append(print::coordinators::document(found));
+        }
         match &seal {
             None => {}
             Some(Ok(seal)) => _ = document.sentence(print::seal::state(&seal.state, seal.duration_s)),
@@ -194,6 +208,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         Ending::Completed if !sealed => Exit::Inconclusive,
         Ending::Completed => Exit::Success,
     })
+}
+
+/// Where a load has transactions, their coordinators are followed; of the mock there is nothing to tell.
+fn watch(spec: &LoadSpec, connection: &ClientProperties) -> Option<Watch> {
+    let transactions = spec.profile.transactions.filter(|_| !spec.simulated)?;
+    Some(Watch::begin(connection, &spec.topics, transactions.duration.map(|duration| duration.0)))
 }
 
 fn close(out: &Path, connection: &ClientProperties) -> Result<SealReport, Problem> {
@@ -225,6 +245,10 @@ fn problem(error: &LoadError) -> Problem {
         | LoadError::Payload(_)
         | LoadError::FolderUsed { .. }
         | LoadError::Resume(_)
+        | LoadError::Transactions {
+            source: TransactionError { code: ErrorCode::INVALID_TRANSACTION_TIMEOUT, .. },
+            ..
+        }
         | LoadError::Ledger(
             LedgerError::Exists { .. }
             | LedgerError::BeingWritten { .. }

@@ -8,7 +8,10 @@ use std::{
 };
 
 use ackmark_bench::group::{Answered, Crew, CrewPlan, GroupError, Launch};
-use ackmark_client::{AdminClient, ClientProperties, LogSink, admin::NewTopic};
+use ackmark_client::{
+    AdminClient, ClientProperties, LogSink,
+    admin::{ConfigResource, NewTopic},
+};
 use ackmark_schema::{
     process::{Database, Effect, Pattern, Point},
     properties::Origin,
@@ -36,6 +39,10 @@ use crate::{
 
 /// How long a broker may take to answer an admin request.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long judging may take once the user wants an end, and how often that is looked for.
+const JUDGE_INTERRUPTED: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
+const MIN_INSYNC: &str = "min.insync.replicas";
 /// Properties that say who a member is: ackmark's to set.
 const OWN: [&str; 7] = [
     "group.id",
@@ -205,21 +212,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
             .hint("a folder holds one run: name another with --out"));
     }
     let database = arguments.database(pattern, &out);
-    if arguments.database.is_some()
-        && let Some(database) = &database
-    {
-        // Found here rather than by each member.
-        let mut store = Store::open(&database.url).map_err(|error| Problem::refused(&error))?;
-        if !store.is_empty().map_err(|error| Problem::refused(&error))? {
-            return Err(Problem::usage("the database holds effects or ids already").hint(
-                "effects are judged by what is in it: give another, or empty ackmark_processed and ackmark_effects",
-            ));
-        }
+    if arguments.database.is_some() {
+        open_database(database.as_ref())?;
     }
     consent::to_process(&arguments.what(), &properties, arguments.home.as_deref(), arguments.yes)?;
     folder::create(&out)?;
-    if let Some(output) = &arguments.to {
-        make_output(&properties, &arguments.topic, output)?;
+    if arguments.database.is_none() {
+        open_database(database.as_ref())?;
     }
     let plan = CrewPlan {
         pattern,
@@ -236,14 +235,51 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         stall: arguments.timeout.0,
     };
     let report = process(&plan, &out, &properties, &stop, arguments.progress)?;
+    let is_told = arguments.progress.progress.is_for_people();
+    let again = arguments.again(&out);
     let url = database.as_ref().map(|database| database.url.as_str());
-    let outcome = judge_by(&out, report, &properties, url, &AtomicBool::new(false))?;
+    let judged = judge_by(&out, report, &properties, url, &delayed(&stop));
+    let outcome = judged.map_err(|problem| {
+        if stop.load(Ordering::Relaxed) {
+            Problem { exit: Exit::Interrupted, ..problem }.hint(format!("what the group left is judged by `{again}`"))
+        } else {
+            problem
+        }
+    })?;
     let exit = tell(&outcome, arguments.output)?;
-    if arguments.progress.progress.is_for_people() {
-        let flags = connection::flags(&arguments.servers, &arguments.properties);
-        console::say(format_args!("results: {}\nagain:   ackmark verify {}{flags}", out.display(), out.display()));
+    if is_told {
+        console::say(format_args!("results: {}\nagain:   {again}", out.display()));
     }
     Ok(if stop.load(Ordering::Relaxed) { Exit::Interrupted } else { exit })
+}
+
+/// Who is interrupted judges what there is, if that does not take long.
+fn delayed(stop: &Arc<AtomicBool>) -> Arc<AtomicBool> {
+    let (stop, delayed) = (Arc::clone(stop), Arc::new(AtomicBool::new(false)));
+    let late = Arc::clone(&delayed);
+    std::thread::spawn(move || {
+        // Until nobody waits for it any more.
+        while Arc::strong_count(&late) > 1 {
+            if stop.load(Ordering::Relaxed) {
+                std::thread::sleep(JUDGE_INTERRUPTED);
+                late.store(true, Ordering::Relaxed);
+                return;
+            }
+            std::thread::sleep(LOOK);
+        }
+    });
+    delayed
+}
+
+/// Opens the database before members do, so that what is wrong with it is found here, and its tables are made once.
+fn open_database(database: Option<&Database>) -> Result<(), Problem> {
+    let Some(database) = database else { return Ok(()) };
+    let mut store = Store::open(&database.url).map_err(|error| Problem::refused(&error))?;
+    if store.is_empty().map_err(|error| Problem::refused(&error))? {
+        return Ok(());
+    }
+    Err(Problem::usage("the database holds effects or ids already")
+        .hint("effects are judged by what is in it: give another, or empty ackmark_processed and ackmark_effects"))
 }
 
 /// What a group did whose folder this is; `None` where it is no group's.
@@ -321,6 +357,10 @@ fn process(
         .map_err(|error| Problem::runtime(format!("cannot start what watches over members: {error}")))?;
     let crew =
         Crew::new(plan, &launch, properties, &config, Arc::clone(stop), tell).map_err(|error| problem(&error))?;
+    // Not before it is known that the group can begin.
+    if let Some(output) = &plan.output {
+        make_output(properties, &plan.input, output)?;
+    }
     let report = runtime.block_on(crew.run()).map_err(|error| problem(&error))?;
     if report.ending == Ending::Failed
         && let Some(error) = &report.error
@@ -330,7 +370,7 @@ fn process(
     Ok(report)
 }
 
-/// The output topic: empty, or made with the input's partitions and replication factor.
+/// The output topic: empty, or made with the input's partitions, replication factor and `min.insync.replicas`.
 fn make_output(properties: &ClientProperties, input: &str, output: &str) -> Result<(), Problem> {
     let admin = AdminClient::new(properties, LogSink::discard()).map_err(|error| connection::problem(&error))?;
     let of = admin.topic(input, TIMEOUT).map_err(|error| connection::problem(&error))?;
@@ -354,13 +394,16 @@ fn make_output(properties: &ClientProperties, input: &str, output: &str) -> Resu
         Err(error) if error.is_unknown_topic() => {}
         Err(error) => return Err(connection::problem(&error)),
     }
+    // A principal that may not ask gets the brokers' default.
+    let configs = admin.configs(&ConfigResource::Topic(input.to_owned()), TIMEOUT).unwrap_or_default();
+    let min_insync = configs.into_iter().find(|config| config.name == MIN_INSYNC).and_then(|config| config.value);
     let replicas = of.partitions.first().map_or(1, |partition| partition.replicas.len());
     let topic = NewTopic {
         name: output.to_owned(),
         partitions: of.partitions.len() as i32,
         replication_factor: replicas as i32,
         assignment: Vec::new(),
-        configs: Vec::new(),
+        configs: min_insync.into_iter().map(|value| (MIN_INSYNC.to_owned(), value)).collect(),
     };
     admin.create_topic(&topic, TIMEOUT).map(drop).map_err(|error| connection::problem(&error))
 }
@@ -449,6 +492,12 @@ impl Arguments {
             let url = self.database.clone().unwrap_or_else(|| own_database(out));
             Database { url, window: self.window.0 }
         })
+    }
+
+    /// The command that judges once more. A database's URL may hold a password.
+    fn again(&self, out: &Path) -> String {
+        let database = if self.database.is_some() { " --database URL" } else { "" };
+        format!("ackmark verify {}{database}{}", out.display(), connection::flags(&self.servers, &self.properties))
     }
 
     fn what(&self) -> String {

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use ackmark_schema::{result::RunResult, semantics::SemanticsResult, text, units::Span};
+use ackmark_schema::{result::Summary, units::Span};
 use serde::Serialize;
 
 use crate::{
     arguments::Output,
     console,
     exit::Exit,
-    folder, print,
+    folder::{self, Benched},
+    print,
     problem::Problem,
     recommendation::{self, Recommendation, Requirement, Role},
 };
@@ -33,7 +34,7 @@ pub(crate) struct Arguments {
     /// Whether a message may be there, or have its effect, twice
     #[arg(long, value_name = "ANSWER")]
     may_duplicate: Option<Answer>,
-    /// Whether messages of several topics or partitions must appear together
+    /// Whether messages of several topics or partitions must all become visible, or none
     #[arg(long, value_name = "ANSWER")]
     several_topics: Option<Answer>,
     /// The longest time until a reader may see a message
@@ -96,7 +97,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         role,
         may_lose: answer(arguments.may_lose, "May a message be lost?"),
         may_duplicate: answer(arguments.may_duplicate, "May a message be there, or have its effect, twice?"),
-        together: answer(arguments.several_topics, "Must messages of several topics or partitions appear together?"),
+        together: answer(
+            arguments.several_topics,
+            "Must messages of several topics or partitions all become visible, or none?",
+        ),
         latency: arguments.latency.map(|span| span.0),
     };
     let recommendation = recommendation::recommend(&requirement);
@@ -108,16 +112,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
 
 /// What a result says of a setting: one of `bench semantics`, or of profiles.
 fn cost(path: &Path, setting: &str) -> Result<Cost, Problem> {
-    let (content, name, _) = folder::result_text(path)?;
-    let rates: Vec<(String, f64)> = if let Ok(result) = text::from_json::<SemanticsResult>(&name, &content) {
-        let kind = result.settings.iter().find(|known| known.name == setting).map(|known| known.kind);
-        let of_kind = result.settings.into_iter().filter(|known| Some(known.kind) == kind);
-        of_kind.filter_map(|known| known.rate.median().map(|rate| (known.name, rate))).collect()
-    } else {
-        let result: RunResult = text::from_json(&name, &content)?;
-        let rates =
-            result.summaries.into_iter().filter_map(|summary| Some((summary.profile, summary.delivered_per_s?.median)));
-        rates.collect()
+    let (result, name, _) = folder::result(path)?;
+    let rates: Vec<(String, f64)> = match result {
+        Benched::Semantics(result) => {
+            let kind = result.settings.iter().find(|known| known.name == setting).map(|known| known.kind);
+            let of_kind = result.settings.into_iter().filter(|known| Some(known.kind) == kind);
+            of_kind.filter_map(|known| known.rate.median().map(|rate| (known.name, rate))).collect()
+        }
+        Benched::Profiles(result) => {
+            let of_max = |summary: Summary| Some((summary.profile, summary.delivered_per_s?.median));
+            result.summaries.into_iter().filter_map(of_max).collect()
+        }
     };
     let rate = rates.iter().find(|(known, _)| known == setting).map(|(_, rate)| *rate);
     Ok(Cost { result: name, rate, weakest: rates.into_iter().next().filter(|(first, _)| first != setting) })

@@ -2,6 +2,7 @@
 
 pub(crate) mod charts;
 pub(crate) mod cluster;
+pub(crate) mod coordinators;
 pub(crate) mod doctor;
 pub(crate) mod latency;
 pub(crate) mod load;
@@ -48,13 +49,51 @@ mod tests {
         snapshot("verify-broken", &super::verify::document(&report));
     }
 
+    #[test]
+    fn what_coordinators_told_is_a_sentence_and_its_warnings() {
+        use ackmark_schema::{
+            report::coordinators::{Coordinators, Look, Told, UnderWay},
+            result::Warning,
+            version::SchemaId,
+        };
+        let found = |under_way, oldest_ms| UnderWay {
+            ids: 4,
+            under_way,
+            oldest_ms: Some(oldest_ms),
+            oldest_id: Some(format!("orders-{under_way}")),
+            unaccounted: Some(0),
+            coordinator_epoch: Some(3),
+            coordinators_changed: (under_way > 1).then_some(0),
+            ..UnderWay::default()
+        };
+        let answered = |at_s, found| Look { at_s, told: Told::Answered(found) };
+        let mut report = Coordinators {
+            schema: SchemaId::default(),
+            started: "2026-11-25T10:00:00Z".parse().unwrap(),
+            looks: vec![answered(0.0, found(1, 210)), answered(1.0, found(4, 90))],
+            warnings: Vec::new(),
+            given_up: None,
+        };
+        snapshot("coordinators", &super::coordinators::document(&report));
+        let unanswered = Told::Unanswered { why: "connection refused".into() };
+        let changed =
+            UnderWay { unaccounted: Some(1), not_examined: 3, coordinators_changed: Some(17), ..found(2, 61_000) };
+        let nothing = UnderWay { unaccounted: None, coordinators_changed: None, ..found(1, 210) };
+        let unknown = Coordinators { looks: vec![answered(0.0, nothing)], ..report.clone() };
+        snapshot("coordinators-unknown", &super::coordinators::document(&unknown));
+        report.looks.extend([Look { at_s: 2.0, told: unanswered }, answered(3.0, changed)]);
+        report.warnings.push(Warning { what: "orders-0: open from offset 5".into(), cure: "abort it".into() });
+        report.given_up = Some("broker h:1 refused DescribeTransactions".into());
+        snapshot("coordinators-troubled", &super::coordinators::document(&report));
+    }
+
     /// Three messages in a row are lost, two are there twice.
     fn broken(report: &mut ackmark_schema::report::verify::VerifyReport) {
         use ackmark_schema::{
             anomaly::{Cause, Class},
             report::{
                 seal::SealState,
-                verify::{CauseCount, Examined, Example, Verdict},
+                verify::{CauseCount, CauseSecond, Examined, Example, Verdict},
             },
         };
         let lost = report.findings.iter_mut().find(|finding| finding.class == Class::Lost).unwrap();
@@ -74,6 +113,8 @@ mod tests {
         twice.examined = Examined::Counted(2);
         twice.verdict = Verdict::Broken;
         twice.causes = vec![CauseCount { cause: Cause::BrokerFault, count: 2 }];
+        let second = "2026-11-25T10:00:07Z".parse().unwrap();
+        twice.over_time = vec![CauseSecond { second, cause: Cause::BrokerFault, count: 2 }];
         twice.examples.push(Example {
             topic: "t1".into(),
             partition: 0,

@@ -3,7 +3,7 @@
 use ackmark_schema::{
     anomaly::Class,
     latency::LatencySummary,
-    report::load::Provocations,
+    report::{load::Provocations, verify::CauseCount},
     result::{Answer, Estimate, ProfileVerdict, Provider, RunResult, Summary},
     scenario::{Load, Size},
 };
@@ -30,6 +30,7 @@ pub(crate) fn document(result: &RunResult) -> Document {
         Tone::Faint,
     ));
     document.items(reasons(result));
+    document.table(duplicates(result));
     let throughput = throughput(result);
     if !throughput.is_empty() {
         document.heading("Throughput").table(throughput).table(comparisons(result));
@@ -38,7 +39,8 @@ pub(crate) fn document(result: &RunResult) -> Document {
     if !transactions.is_empty() {
         document.heading("Transactions").table(transactions);
         document.sentence(Text::new(
-            "p50 over the transactions of all trials: of begin to committed, and of it of flush and commit; stalled: share \
+            "p50 over the transactions of all trials: of begin to committed, and of it of flush and commit; of aborts on \
+             purpose; shown: from asking for the commit until a live reader at read_committed had all of it. Stalled: share \
              of the measured time in which a transaction was being ended, so that nothing could be sent, median of trials.",
             Tone::Faint,
         ));
@@ -116,6 +118,25 @@ fn verdicts(result: &RunResult) -> Table {
         row.extend(COLUMNS.map(|(_, classes)| verdict::sum(findings(), classes)));
         row.push(seen(&entry.provocations).into());
         table.row(row);
+    }
+    table
+}
+
+/// Duplicates by cause: as a rate they can be watched over runs of different length.
+fn duplicates(result: &RunResult) -> Table {
+    let mut table = Table::new(3, ["profile", "why", "cause", "count", "per million"]);
+    for entry in &result.verdicts {
+        for finding in &entry.findings {
+            for CauseCount { cause, count } in &finding.causes {
+                table.row([
+                    Text::from(entry.profile.as_str()),
+                    finding.class.label().into(),
+                    cause.label().into(),
+                    figures::count(*count).into(),
+                    figures::per_million(*count, entry.ledger.reserved).into(),
+                ]);
+            }
+        }
     }
     table
 }
@@ -216,6 +237,8 @@ fn transactions(result: &RunResult) -> Table {
             "begin to committed",
             "flush",
             "commit",
+            "abort",
+            "shown",
             "stalled",
             "committed",
             "aborted",
@@ -233,6 +256,8 @@ fn transactions(result: &RunResult) -> Table {
             p50(&found.begin_to_committed),
             p50(&found.flush),
             p50(&found.commit),
+            p50(&found.abort),
+            p50(&found.visibility),
             median(found.stalled_share, |share| format!("{:.1} %", share * 100.0)),
             figures::count(found.committed).into(),
             figures::count(found.aborted).into(),

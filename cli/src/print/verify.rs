@@ -1,5 +1,7 @@
 //! One accounting of a log.
 
+use std::cmp::Reverse;
+
 use ackmark_schema::report::{
     seal::SealState,
     verify::{CauseCount, Example, LedgerDamage, ReaderComparison, VerifyReport},
@@ -116,16 +118,19 @@ fn latencies(report: &VerifyReport) -> Table {
 }
 
 fn causes(report: &VerifyReport) -> Table {
-    // As a rate it can be watched over runs of different length.
-    let reserved = report.ledger.reserved.max(1);
-    let per_million = |count: u64| figures::count((count as f64 * 1e6 / reserved as f64).round() as u64);
-    let mut table = Table::of_words(["why", "count", "per million", "cause", "told by"]);
+    let mut table = Table::of_words(["why", "count", "per million", "most in one second", "cause", "told by"]);
     for finding in &report.findings {
         for CauseCount { cause, count } in &finding.causes {
+            let of_cause = finding.over_time.iter().filter(|one| one.cause == *cause);
+            let most = of_cause.max_by_key(|one| (one.count, Reverse(one.second)));
             table.row([
                 finding.class.label().to_owned(),
                 figures::count(*count),
-                per_million(*count),
+                figures::per_million(*count, report.ledger.reserved),
+                most.map_or_else(
+                    || figures::NONE.to_owned(),
+                    |most| format!("{}, sent at {}", figures::count(most.count), most.second.strftime("%H:%M:%SZ")),
+                ),
                 cause.label().into(),
                 cause.evidence().into(),
             ]);

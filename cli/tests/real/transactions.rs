@@ -12,6 +12,7 @@ use ackmark_schema::{
     anomaly::Class,
     latency::LatencySummary,
     report::{
+        coordinators::{COORDINATORS_FILE, Coordinators},
         load::{LOAD_FILE, LoadReport},
         verify::{Isolation, VERIFY_FILE, Verdict, VerifyReport},
     },
@@ -40,6 +41,7 @@ pub(crate) fn trials(kafka: &Arc<Kafka>) -> Vec<Trial> {
         trial(kafka, "transactions::all_or_none_over_two_topics", two_topics),
         trial(kafka, "transactions::keys_go_to_the_same_partition_of_both_topics", keyed),
         trial(kafka, "transactions::when_a_reader_is_shown_them_is_measured", shown),
+        trial(kafka, "transactions::coordinators_are_followed_while_a_load_runs", followed),
         trial(kafka, "transactions::a_commit_that_was_none_is_told_with_its_messages", claimed),
     ]
 }
@@ -59,6 +61,26 @@ fn load(kafka: &Kafka, flags: &[&str]) -> Pair {
     let profile = ["--profile", "transactional", "--abort-share", ABORTED];
     let run = kafka.run(folder.path(), &[&fixed[..], &counts, &profile, flags].concat());
     Pair { report: run.exits(0).json(), folder }
+}
+
+/// What other tests have under way in the same cluster is told too.
+fn followed(kafka: &Kafka) {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = kafka.topic();
+    let fixed = ["load", "-t", &topic, "--out", "load", "--profile", "transactional", "--producers", "2"];
+    let shape = ["--rate", "500/s", "--warm-up", "0s", "--duration", "4s", "--transaction-duration", "1500ms"];
+    let run = kafka.run(folder.path(), &[&fixed[..], &shape].concat());
+    let told = run.exits(0).text();
+    assert!(told.contains("Transactions of the cluster ("), "{told}");
+    let text = fs::read_to_string(folder.path().join("load").join(COORDINATORS_FILE)).unwrap();
+    let report: Coordinators = serde_json::from_str(&text).unwrap();
+    assert_eq!(report.given_up, None);
+    let found: Vec<_> = report.answered().collect();
+    // On a busy machine a look may take longer than the second until the next.
+    assert!(found.len() >= 2 && found.windows(2).all(|pair| pair[0].0 < pair[1].0), "{report:?}");
+    assert!(found.iter().any(|(_, found)| found.ids >= 2 && found.under_way >= 1), "{report:?}");
+    assert!(found.iter().any(|(_, found)| found.oldest_ms.is_some() && found.open_on_partitions >= 1), "{report:?}");
+    assert!(found.iter().any(|(_, found)| found.coordinator_epoch.is_some()), "{report:?}");
 }
 
 fn two_topics(kafka: &Kafka) {
@@ -154,6 +176,8 @@ fn shown(kafka: &Kafka) {
     assert_eq!((visible.count, visible.sent), (committed.count, committed.count), "{visible:?}");
     assert!(figures.aborted_on_purpose > 0 && committed.count < figures.committed, "{figures:?}");
     let half = |summary: &LatencySummary| summary.at(50.0).unwrap().value_us.unwrap();
+    let log = read("visibility.hlog");
+    assert_eq!(log.lines().filter(|line| line.starts_with("Tag=visibility,")).count(), 1, "{log}");
     // Nothing is shown before its commit; what is sent at the beginning of a transaction waits for its end.
     let end_to_end = half(live.latency_end_to_end.as_ref().unwrap());
     let visible = half(visible);

@@ -1,5 +1,6 @@
 //! What load, seal, verify and process found: one JSON file each in the folder of the load or of the group.
 
+pub mod coordinators;
 pub mod load;
 pub mod process;
 pub mod seal;
@@ -8,6 +9,11 @@ pub mod verify;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// File name, in a load folder, of the interval log of latencies to a live reader.
+pub const END_TO_END_FILE: &str = "end-to-end.hlog";
+/// File name of the interval log of how long transactions took to be shown to it.
+pub const VISIBILITY_FILE: &str = "visibility.hlog";
 
 /// The name of a report of an incarnation that another one followed: `load-i0.json` for `load.json`.
 pub fn of_incarnation(file: &str, incarnation: u32) -> String {

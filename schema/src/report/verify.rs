@@ -239,6 +239,9 @@ pub struct Finding {
     pub verdict: Verdict,
     /// Why they occurred, for duplicates: each cause that was seen, with its count.
     pub causes: Vec<CauseCount>,
+    /// The same by the second in which they were sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over_time: Vec<CauseSecond>,
     /// A few of them, lowest offsets first.
     pub examples: Vec<Example>,
 }
@@ -247,6 +250,20 @@ pub struct Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CauseCount {
+    /// The cause.
+    pub cause: Cause,
+    /// How many.
+    pub count: u64,
+}
+
+/// How many occurrences of a second have one cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CauseSecond {
+    /// The second, by the sender's clock, in which the application sent the copies, as their headers say. What a client or
+    /// a connection sends again bears the time of its first copy.
+    #[schemars(with = "String")]
+    pub second: Timestamp,
     /// The cause.
     pub cause: Cause,
     /// How many.

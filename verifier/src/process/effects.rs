@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::atomic::AtomicBool,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -65,7 +65,11 @@ pub(super) fn output(
 ///
 /// # Returns
 /// Whether it came to that.
-pub(super) fn wait_for_rest(properties: &ClientProperties, topic: &str) -> Result<bool, ProcessError> {
+pub(super) fn wait_for_rest(
+    properties: &ClientProperties,
+    topic: &str,
+    stop: &AtomicBool,
+) -> Result<bool, ProcessError> {
     let failed = |source| ProcessError::Topic { what: "output", source };
     let admin = AdminClient::new(properties, LogSink::discard()).map_err(failed)?;
     let begun = Instant::now();
@@ -74,7 +78,7 @@ pub(super) fn wait_for_rest(properties: &ClientProperties, topic: &str) -> Resul
         if offsets.iter().all(|offsets| offsets.last_stable == offsets.high) {
             return Ok(true);
         }
-        if begun.elapsed() >= SILENCE {
+        if begun.elapsed() >= SILENCE || stop.load(Ordering::Relaxed) {
             return Ok(false);
         }
         std::thread::sleep(REST_LOOK);

@@ -55,8 +55,10 @@ pub fn judge(
     let patience = Patience::new(options.stop, STABLE);
     // First: what is committed then has its effects by now, but for markers on their way to the output.
     let committed = Groups::new(&config).committed(&report.group, &report.input, &ids, Stability::Stable, &patience)?;
-    let is_at_rest =
-        report.output.as_ref().map_or(Ok(true), |topic| effects::wait_for_rest(options.properties, topic))?;
+    let is_at_rest = report
+        .output
+        .as_ref()
+        .map_or(Ok(true), |topic| effects::wait_for_rest(options.properties, topic, options.stop))?;
     let mut accounting = Accounting::new(&report.partitions, effect == Effect::Database);
     effects::input(&mut accounting, options.properties, &report.input, options.stop)?;
     match (effect, &report.output) {
@@ -134,9 +136,10 @@ fn verdict(report: &ProcessReport, accounting: &Accounting, account: &Account, e
 }
 
 /// How often a deviation has to come, by what each crash left behind. It does not follow where a member's partitions may
-/// have gone to another one meanwhile, or a member failed by itself.
+/// have gone to another one meanwhile, or a member failed by itself or lost its place in the group.
 fn predicted(report: &ProcessReport, deviation: Deviation) -> Option<u64> {
-    let is_exact = report.is_static && report.lives.iter().all(|life| life.error.is_none());
+    let is_exact =
+        report.is_static && report.lives.iter().all(|life| life.error.is_none() && life.commits_refused == 0);
     let sum = |of: fn(&ackmark_schema::report::process::Crash) -> u64| report.crashes.iter().map(of).sum();
     match deviation {
         Deviation::Unfounded => Some(0),

@@ -4,13 +4,12 @@
 //! processed. What was processed and not committed when the process dies is read and processed again.
 
 use ackmark_schema::process::Point;
-use rdkafka::consumer::{CommitMode, Consumer as _};
 
 use crate::{
     app::App,
     batch::{OnRevocation, next_batch},
     clients::{Consumer, Settings},
-    error::{Doing as _, WorkloadError},
+    error::WorkloadError,
 };
 
 pub(crate) fn run(settings: &Settings, consumer: &Consumer, app: &mut App) -> Result<(), WorkloadError> {
@@ -23,8 +22,11 @@ pub(crate) fn run(settings: &Settings, consumer: &Consumer, app: &mut App) -> Re
         app.process(&batch)?;
         app.reached(Point::AfterProcess, &batch);
         app.commits();
-        let offsets = batch.next_offsets().doing("tell what to commit")?;
-        consumer.commit(&offsets, CommitMode::Sync).doing("commit offsets")?;
+        if !batch.commit(consumer)? {
+            // Its partitions are others' by now, who begin with it.
+            app.refused();
+            continue;
+        }
         app.committed(&batch);
         app.reached(Point::AfterCommit, &batch);
     }

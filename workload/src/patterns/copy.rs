@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use ackmark_schema::process::Point;
 use rdkafka::{
-    consumer::{CommitMode, Consumer as _},
     message::Message as _,
     producer::{BaseRecord, Producer as _},
 };
@@ -19,7 +18,7 @@ use crate::{
     batch::{OnRevocation, next_batch},
     clients::{Consumer, Settings, drain},
     effect,
-    error::{Doing as _, WorkloadError},
+    error::WorkloadError,
 };
 
 /// How long brokers may take to acknowledge a batch.
@@ -44,8 +43,11 @@ pub(crate) fn run(settings: &Settings, consumer: &Consumer, app: &mut App) -> Re
         producer.context().all_delivered()?;
         app.reached(Point::AfterProduce, &batch);
         app.commits();
-        let offsets = batch.next_offsets().doing("tell what to commit")?;
-        consumer.commit(&offsets, CommitMode::Sync).doing("commit offsets")?;
+        if !batch.commit(consumer)? {
+            // Its partitions are others' by now, who begin with it.
+            app.refused();
+            continue;
+        }
         app.committed(&batch);
         app.reached(Point::AfterCommit, &batch);
     }

@@ -6,17 +6,14 @@
 //! a new message, so the window has to be longer than the longest time between a message and its copy.
 
 use ackmark_schema::process::{Point, message_id};
-use rdkafka::{
-    consumer::{CommitMode, Consumer as _},
-    message::Message as _,
-};
+use rdkafka::message::Message as _;
 
 use crate::{
     app::App,
     batch::{OnRevocation, next_batch},
     clients::{Consumer, Settings},
     database::{Row, Store},
-    error::{Doing as _, WorkloadError},
+    error::WorkloadError,
 };
 
 pub(crate) fn run(settings: &Settings, consumer: &Consumer, app: &mut App) -> Result<(), WorkloadError> {
@@ -41,8 +38,11 @@ pub(crate) fn run(settings: &Settings, consumer: &Consumer, app: &mut App) -> Re
         app.forgot(forgotten);
         app.reached(Point::AfterProcess, &batch);
         app.commits();
-        let offsets = batch.next_offsets().doing("tell what to commit")?;
-        consumer.commit(&offsets, CommitMode::Sync).doing("commit offsets")?;
+        if !batch.commit(consumer)? {
+            // Its partitions are others' by now, who begin with it.
+            app.refused();
+            continue;
+        }
         app.committed(&batch);
         app.reached(Point::AfterCommit, &batch);
     }

@@ -7,7 +7,10 @@
 //! - Under `read_committed` a consumer that is given a partition waits for the end of a transaction that holds its
 //!   offsets (`require_stable`), so it never starts from offsets that are about to change.
 //! - What may be tried again is (librdkafka's `is_retriable`, with the same arguments). After any other error that is not
-//!   fatal the transaction is aborted, and its inputs are read again. A fatal one ends the member: it was fenced.
+//!   fatal the transaction is aborted, and its inputs are read again.
+//! - A fatal error (fenced, timed out, not authorized) ends the member, and so does a step that may still be tried again
+//!   after a minute of it: whether such a commit is one is not known, and only its like may follow it. The next life's
+//!   `init_transactions` settles either.
 
 use std::time::{Duration, Instant};
 
@@ -48,7 +51,7 @@ pub(crate) fn run(settings: &Settings, consumer: &Consumer, app: &mut App) -> Re
                 app.committed(&batch);
                 app.reached(Point::AfterCommit, &batch);
             }
-            Err(error) if is_fatal(&error) => return Err(error),
+            Err(error) if is_final(&error) => return Err(error),
             Err(error) => {
                 eprintln!("aborting: {error}");
                 retried(|| producer.abort_transaction(TIMEOUT)).doing("abort the transaction")?;
@@ -101,7 +104,7 @@ pub(super) fn send(producer: &Producer, mut record: BaseRecord<'_, [u8], Vec<u8>
 }
 
 /// A step of a transaction, again while librdkafka says that it may help.
-fn retried(step: impl Fn() -> KafkaResult<()>) -> KafkaResult<()> {
+pub(super) fn retried(step: impl Fn() -> KafkaResult<()>) -> KafkaResult<()> {
     let begun = Instant::now();
     loop {
         match step() {
@@ -114,9 +117,11 @@ fn retried(step: impl Fn() -> KafkaResult<()>) -> KafkaResult<()> {
 }
 
 /// What no abort mends.
-fn is_fatal(error: &WorkloadError) -> bool {
+fn is_final(error: &WorkloadError) -> bool {
     match error {
-        WorkloadError::Kafka { source: KafkaError::Transaction(cause), .. } => cause.is_fatal(),
+        WorkloadError::Kafka { source: KafkaError::Transaction(cause), .. } => {
+            cause.is_fatal() || cause.is_retriable() && !cause.txn_requires_abort()
+        }
         WorkloadError::Kafka { source, .. } => source.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal),
         _ => true,
     }

@@ -1,7 +1,8 @@
 //! One transaction of a producer: begun, filled, flushed, committed.
 //!
 //! Two lives with the same `transactional.id` fence each other: what an earlier one left open is aborted as soon as a
-//! later one initialises, and an earlier one that wakes up again is refused.
+//! later one initialises, and an earlier one that wakes up again is refused. So any error ends this one, and its next life
+//! settles what it left; a producer that goes on aborts where librdkafka says so ([`super::exactly_once`]).
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use ackmark_schema::{
 };
 use rdkafka::producer::{BaseRecord, Producer as _};
 
-use super::exactly_once::send;
+use super::exactly_once::{retried, send};
 use crate::{
     app::App,
     clients::{Deliveries, Producer, client, drain},
@@ -27,16 +28,17 @@ pub(crate) fn run(spec: &MemberSpec, work: &ProduceWork, app: &mut App) -> Resul
         .set("transaction.timeout.ms", work.transaction_timeout.0.as_millis().to_string())
         .create_with_context(Deliveries::default())
         .doing("create a producer")?;
-    producer.init_transactions(TIMEOUT).doing("initialise transactions")?;
+    retried(|| producer.init_transactions(TIMEOUT)).doing("initialise transactions")?;
     producer.begin_transaction().doing("begin a transaction")?;
     for number in 0..work.messages {
         let topic = &work.topics[number as usize % work.topics.len().max(1)];
         let value = value(spec, number, work.size.0 as usize);
-        send(&producer, BaseRecord::to(topic).payload(&value).key(&[]))?;
+        // By their keys over all partitions: without, a burst goes to one.
+        send(&producer, BaseRecord::to(topic).payload(&value).key(&number.to_be_bytes()))?;
     }
     drain(&producer, TIMEOUT)?;
     app.reached_alone(Point::AfterProduce);
-    producer.commit_transaction(TIMEOUT).doing("commit the transaction")?;
+    retried(|| producer.commit_transaction(TIMEOUT)).doing("commit the transaction")?;
     app.reached_alone(Point::AfterCommit);
     Ok(())
 }
