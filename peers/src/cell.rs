@@ -76,7 +76,7 @@ pub(crate) const CELLS: [CellPlan; 11] = [
     consume("consume-1024", "Reading 1 KiB from three brokers", 1024, false),
     consume("consume-1024-one-broker", "Reading 1 KiB from one broker", 1024, true),
     // At 10 ms a run is slow, at 1000 ms it is to have more than a few transactions.
-    transact("transactions-10ms", "Producing 100 B in transactions of 10 ms", 10, 2_000_000),
+    transact("transactions-10ms", "Producing 100 B in transactions of 10 ms", 10, 1_000_000),
     transact("transactions-100ms", "Producing 100 B in transactions of 100 ms", 100, 5_000_000),
     transact("transactions-1000ms", "Producing 100 B in transactions of 1000 ms", 1000, 8_000_000),
 ];

@@ -174,15 +174,20 @@ impl Running {
         std::fs::read_to_string(&self.stderr).unwrap()
     }
 
+    /// The most messages that an event of `--progress json` has told of.
+    pub(crate) fn messages(&self, event: &str) -> u64 {
+        let told = |line: &str| {
+            let told: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+            told["messages"].as_u64().filter(|_| told["event"] == event)
+        };
+        self.said().lines().filter_map(told).max().unwrap_or_default()
+    }
+
     /// Waits for an event of `--progress json` that tells of messages.
     #[track_caller]
     pub(crate) fn wait_for_messages(&mut self, event: &str, limit: Duration) {
-        let tells = |line: &str| {
-            let told: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
-            told["event"] == event && told["messages"].as_u64().is_some_and(|messages| messages > 0)
-        };
         let begun = Instant::now();
-        while !self.said().lines().any(tells) {
+        while self.messages(event) == 0 {
             assert!(self.is_running(), "it has ended: {}", self.said());
             assert!(begun.elapsed() < limit, "no messages within {limit:?}: {}", self.said());
             std::thread::sleep(Duration::from_millis(20));
