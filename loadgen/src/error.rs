@@ -75,13 +75,13 @@ pub enum LoadError {
     /// Transactions could not be initialised.
     #[error(
         "transactions could not be initialised within {waited_s} s ({}: {}): {}",
-        source.code, source.reason, cure_of_init(source.code)
+        answer.code, answer.reason, cure_of_init(answer.code)
     )]
     Transactions {
         /// How long it was tried.
         waited_s: u64,
         /// The last answer.
-        source: TransactionError,
+        answer: TransactionError,
     },
     /// The ledger cannot be made.
     #[error(transparent)]

@@ -696,7 +696,7 @@ fn init_transactions(producer: &RawProducer, stop: &AtomicBool) -> Result<(), Lo
             Err(error) if error.retriable && start.elapsed() < INIT_TIMEOUT => {}
             answered => {
                 let waited_s = start.elapsed().as_secs();
-                return answered.map_err(|source| LoadError::Transactions { waited_s, source });
+                return answered.map_err(|answer| LoadError::Transactions { waited_s, answer });
             }
         }
     }

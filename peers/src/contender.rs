@@ -11,6 +11,8 @@ pub(crate) enum Contender {
     Ackmark,
     /// ackmark with transactions that take as long, from begin to committed, as those of Kafka's tool
     AckmarkEqualTime,
+    /// The same by two producers, so that one's transaction is open while the other's ends
+    AckmarkTwoIds,
     /// ackmark without transactions: idempotent
     AckmarkIdempotent,
     /// ackmark without transactions and idempotence: acks=all
@@ -29,9 +31,10 @@ pub(crate) enum Contender {
 
 impl Contender {
     /// All, in the order of the tables.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Ackmark,
         Self::AckmarkEqualTime,
+        Self::AckmarkTwoIds,
         Self::AckmarkIdempotent,
         Self::AckmarkAllAcks,
         Self::Librdkafka,
@@ -46,6 +49,7 @@ impl Contender {
         match self {
             Self::Ackmark => "ackmark",
             Self::AckmarkEqualTime => "ackmark-equal-time",
+            Self::AckmarkTwoIds => "ackmark-two-ids",
             Self::AckmarkIdempotent => "ackmark-idempotent",
             Self::AckmarkAllAcks => "ackmark-all-acks",
             Self::Librdkafka => "librdkafka",
@@ -62,6 +66,7 @@ impl Contender {
             (Self::Ackmark, Kind::Produce) => "**ackmark load**, verification data on",
             (Self::Ackmark, Kind::Transact) => "**ackmark load**, transactional, verification data on",
             (Self::AckmarkEqualTime, _) => "ackmark load, transactions as long as Kafka's",
+            (Self::AckmarkTwoIds, _) => "ackmark load, the same by two transactional ids",
             (Self::AckmarkIdempotent, _) => "ackmark load, idempotent",
             (Self::AckmarkAllAcks, _) => "ackmark load, acks=all",
             (Self::Ackmark, Kind::Consume) => "**ackmark verify**, the whole log judged",
@@ -87,12 +92,22 @@ impl Contender {
 
     /// Whether it is ackmark itself with another setting than the cell's.
     pub(crate) fn is_variant(self) -> bool {
-        matches!(self, Self::AckmarkEqualTime | Self::AckmarkIdempotent | Self::AckmarkAllAcks)
+        self.follows_kafka() || matches!(self, Self::AckmarkIdempotent | Self::AckmarkAllAcks)
+    }
+
+    /// Whether its transactions are to take as long as those of Kafka's tool.
+    pub(crate) fn follows_kafka(self) -> bool {
+        matches!(self, Self::AckmarkEqualTime | Self::AckmarkTwoIds)
+    }
+
+    /// Producers, each with a `transactional.id` of its own in a cell with transactions.
+    pub(crate) fn producers(self) -> u32 {
+        if self == Self::AckmarkTwoIds { 2 } else { 1 }
     }
 
     /// Whether it produces in transactions where a cell asks for them.
     pub(crate) fn has_transactions(self) -> bool {
-        matches!(self, Self::Ackmark | Self::AckmarkEqualTime | Self::Kafka)
+        self.follows_kafka() || matches!(self, Self::Ackmark | Self::Kafka)
     }
 }
 

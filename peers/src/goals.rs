@@ -52,15 +52,17 @@ pub(crate) fn goal(
     let bound = match measure {
         Measure::Cpu if !contender.is_variant() => CPU,
         Measure::Interval => RATES.into_iter().find(is_asked)?.2,
-        Measure::AtEqualTime => Some(AT_EQUAL_TIME).filter(is_asked)?.2,
+        Measure::AtEqualTime | Measure::TwoIdsAtEqualTime => Some(AT_EQUAL_TIME).filter(is_asked)?.2,
         Measure::Cpu
         | Measure::AfterWarmUp
         | Measure::Process
         | Measure::BrokersCpu
         | Measure::TransactionTime
-        | Measure::EqualTransactionTime => return None,
+        | Measure::EqualTransactionTime
+        | Measure::TwoIdsTransactionTime => return None,
     };
-    let is_comparable = measure != Measure::AtEqualTime || times.is_some_and(are_equal);
+    let is_at_equal_time = matches!(measure, Measure::AtEqualTime | Measure::TwoIdsAtEqualTime);
+    let is_comparable = !is_at_equal_time || times.is_some_and(are_equal);
     let ratio = ratio.filter(|_| is_comparable);
     let interval =
         ratio.and_then(|ratio| Some(Interval { low: ratio.low?, high: ratio.high?, confidence: ratio.confidence? }));

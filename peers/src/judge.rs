@@ -8,16 +8,18 @@ use ackmark_stats::{median_interval, paired_ratio};
 use crate::{contender::Contender, goals};
 
 /// All measures, in the order of the result.
-const MEASURES: [Measure; 8] = [
+const MEASURES: [Measure; 10] = [
     Measure::Interval,
     Measure::AfterWarmUp,
     Measure::Process,
     Measure::Cpu,
     Measure::BrokersCpu,
     Measure::TransactionTime,
-    // Before the rate that it is a condition of.
+    // Each before the rate that it is a condition of.
     Measure::EqualTransactionTime,
     Measure::AtEqualTime,
+    Measure::TwoIdsTransactionTime,
+    Measure::TwoIdsAtEqualTime,
 ];
 
 /// What follows from the runs of the cell of that name. Those of round 0 are discarded.
@@ -31,7 +33,10 @@ pub(crate) fn figures(cell: &str, runs: &[Run], messages: u64) -> Vec<Figure> {
             let (mut ackmark_over_this, mut goal) = (None, None);
             if contender != Contender::Ackmark {
                 ackmark_over_this = over(&ackmark(runs, measure, messages), &own);
-                let times = figures.last().filter(|last| last.measure == Measure::EqualTransactionTime);
+                let is_time = |last: &&Figure| {
+                    matches!(last.measure, Measure::EqualTransactionTime | Measure::TwoIdsTransactionTime)
+                };
+                let times = figures.last().filter(is_time);
                 let times = times.and_then(|times| times.ackmark_over_this.as_ref());
                 goal = goals::goal(cell, contender, measure, ackmark_over_this.as_ref(), times);
             }
@@ -47,6 +52,8 @@ fn ackmark(runs: &[Run], measure: Measure, messages: u64) -> BTreeMap<u32, f64> 
         Measure::AfterWarmUp => (Contender::Ackmark, Measure::Interval),
         Measure::AtEqualTime => (Contender::AckmarkEqualTime, Measure::Interval),
         Measure::EqualTransactionTime => (Contender::AckmarkEqualTime, Measure::TransactionTime),
+        Measure::TwoIdsAtEqualTime => (Contender::AckmarkTwoIds, Measure::Interval),
+        Measure::TwoIdsTransactionTime => (Contender::AckmarkTwoIds, Measure::TransactionTime),
         measure => (Contender::Ackmark, measure),
     };
     by_round(runs, who, measure, messages)
@@ -65,13 +72,19 @@ fn value(run: &Run, measure: Measure, messages: f64) -> Option<f64> {
         Measure::Cpu => Some(run.cpu.total_s() / messages * 1e6),
         Measure::TransactionTime => run.transactions.as_ref()?.mean_ms,
         // What is made equal are ackmark's transactions, to those of Kafka's tool.
-        Measure::EqualTransactionTime if run.contender == Contender::Kafka.name() => run.transactions.as_ref()?.mean_ms,
-        Measure::AtEqualTime if run.contender == Contender::Kafka.name() => {
-            run.transactions.as_ref().and(Some(messages / run.interval_s?))
+        Measure::EqualTransactionTime | Measure::TwoIdsTransactionTime => {
+            run.transactions.as_ref().filter(|_| is_followed(run))?.mean_ms
         }
-        Measure::EqualTransactionTime | Measure::AtEqualTime => None,
+        Measure::AtEqualTime | Measure::TwoIdsAtEqualTime => {
+            run.transactions.as_ref().filter(|_| is_followed(run)).and(Some(messages / run.interval_s?))
+        }
         Measure::BrokersCpu => Some(run.brokers_cpu?.total_s() / messages * 1e6),
     }
+}
+
+/// Whether others' transactions are made as long as those of this one.
+fn is_followed(run: &Run) -> bool {
+    run.contender == Contender::Kafka.name()
 }
 
 fn over(ackmark: &BTreeMap<u32, f64>, other: &BTreeMap<u32, f64>) -> Option<Ratio> {
@@ -148,6 +161,7 @@ pub(crate) mod tests {
             committed: Some((interval_s * 1e3 / mean_ms) as u64),
             counted_by: Some(if contender == Contender::Kafka { CountedBy::Epochs } else { CountedBy::Report }),
             markers: 60,
+            ids: contender.producers(),
             mean_ms: Some(mean_ms),
             flush_p50_ms: (contender != Contender::Kafka).then_some(mean_ms / 2.0),
             commit_p50_ms: None,
@@ -162,6 +176,7 @@ pub(crate) mod tests {
             for round in 0..=6 {
                 runs.push(in_transactions(Contender::Ackmark, round, 1.0, 200.0));
                 runs.push(in_transactions(Contender::AckmarkEqualTime, round, 1.25, equal_ms));
+                runs.push(in_transactions(Contender::AckmarkTwoIds, round, 1.0, equal_ms));
                 runs.push(run(Contender::AckmarkIdempotent, round, 0.95, 1.0));
                 runs.push(in_transactions(Contender::Kafka, round, 3.0, 100.0));
             }
@@ -173,14 +188,17 @@ pub(crate) mod tests {
             assert!((ratio(Contender::Kafka, Measure::AtEqualTime) - 2.4).abs() < 1e-9, "the variant's rate");
             assert!((ratio(Contender::Kafka, Measure::TransactionTime) - 2.0).abs() < 1e-9);
             assert!((ratio(Contender::Kafka, Measure::EqualTransactionTime) - equal_ms / 100.0).abs() < 1e-9);
+            assert!((ratio(Contender::Kafka, Measure::TwoIdsAtEqualTime) - 3.0).abs() < 1e-9);
+            assert!((ratio(Contender::Kafka, Measure::TwoIdsTransactionTime) - equal_ms / 100.0).abs() < 1e-9);
             let goal = |contender, measure| find(&figures, contender, measure).goal.map(|goal| goal.answer);
             assert_eq!(goal(Contender::Kafka, Measure::AtEqualTime), Some(answer));
+            assert_eq!(goal(Contender::Kafka, Measure::TwoIdsAtEqualTime), Some(answer));
             assert_eq!(goal(Contender::Kafka, Measure::Interval), None, "unequal times");
             assert_eq!(goal(Contender::AckmarkIdempotent, Measure::Interval), Some(Answer::Confirmed));
             assert_eq!(goal(Contender::AckmarkIdempotent, Measure::Cpu), None, "it is ackmark itself");
             let of_variants = |measure| figures.iter().filter(|figure| figure.measure == measure).count();
             assert_eq!(of_variants(Measure::AtEqualTime), 1, "of Kafka's tool alone");
-            assert_eq!(of_variants(Measure::TransactionTime), 3, "of those with transactions");
+            assert_eq!(of_variants(Measure::TransactionTime), 4, "of those with transactions");
         }
     }
 

@@ -51,12 +51,14 @@ impl Plan {
         if cells.is_empty() {
             return Err(PeersError::Usage("--only and --cells together leave nothing to measure".into()));
         }
-        if arguments.contenders.contains(&Contender::AckmarkEqualTime)
+        let follower = arguments.contenders.iter().find(|contender| contender.follows_kafka());
+        if let Some(follower) = follower
             && !arguments.contenders.contains(&Contender::Kafka)
         {
-            return Err(PeersError::Usage(
-                "ackmark-equal-time follows the transactions of kafka: name that in --contenders, too".into(),
-            ));
+            return Err(PeersError::Usage(format!(
+                "{} follows the transactions of kafka: name that in --contenders, too",
+                follower.name()
+            )));
         }
         let named = |contender: &Contender| arguments.contenders.is_empty() || arguments.contenders.contains(contender);
         let takes_part = |contender: &Contender| cells.iter().any(|cell| contender.does(cell.kind()));

@@ -239,7 +239,9 @@ impl Series<'_> {
         let there: Vec<Contender> =
             self.entrants.iter().filter(|entrant| entrant.tool.is_ok()).map(|entrant| entrant.contender).collect();
         let mut failed: BTreeMap<Contender, usize> = BTreeMap::new();
-        let mut equal_time = cell.transaction_ms().map(EqualTime::new);
+        let followers = Contender::ALL.into_iter().filter(|contender| contender.follows_kafka());
+        let follow = |ms| followers.map(|contender| (contender, EqualTime::new(contender, ms))).collect();
+        let mut equal_times: BTreeMap<Contender, EqualTime> = cell.transaction_ms().map(follow).unwrap_or_default();
         for round in 0..=self.plan.rounds {
             for contender in self.plan.order(cell, round, &there) {
                 if failed.get(&contender).is_some_and(|times| *times >= FAILURES_MAX) {
@@ -248,7 +250,7 @@ impl Series<'_> {
                 if self.stop.load(Ordering::Relaxed) {
                     return Err(PeersError::Interrupted);
                 }
-                let transaction_ms = transaction_ms(cell, contender, equal_time.as_ref());
+                let transaction_ms = transaction_ms(cell, contender, equal_times.get(&contender));
                 let outcome = match written {
                     Some((topic, records)) => self.one(cell, contender, topic, records, transaction_ms)?,
                     None => self.with_topic(cell, |series, topic| {
@@ -256,8 +258,10 @@ impl Series<'_> {
                     })?,
                 };
                 let had = outcome.as_ref().ok().and_then(|run| run.transactions.as_ref());
-                if let Some((equal_time, had)) = equal_time.as_mut().zip(had) {
-                    equal_time.learn(contender, had);
+                if let Some(had) = had {
+                    for equal_time in equal_times.values_mut() {
+                        equal_time.learn(contender, had);
+                    }
                 }
                 say(&told(cell, contender, round, self.plan.rounds, &outcome));
                 let times = if outcome.is_ok() { 0 } else { failed.get(&contender).copied().unwrap_or_default() + 1 };
@@ -357,7 +361,14 @@ impl Series<'_> {
             None => None,
             Some(asked_ms) => {
                 let of_run = self.kafka.log(job.topic, self.stop)?.and_then(|log| {
-                    transactions::of_run(asked_ms, job.messages, told.interval_s, told.transactions, &log)
+                    transactions::of_run(
+                        asked_ms,
+                        contender.producers(),
+                        job.messages,
+                        told.interval_s,
+                        told.transactions,
+                        &log,
+                    )
                 });
                 match of_run {
                     Ok(found) => Some(found),
@@ -389,7 +400,7 @@ impl Series<'_> {
 /// After how long a contender is to commit its transactions in its next run; `None` where it is to have none.
 fn transaction_ms(cell: &CellPlan, contender: Contender, equal_time: Option<&EqualTime>) -> Option<u32> {
     match contender {
-        Contender::AckmarkEqualTime => equal_time.map(EqualTime::ask_ms),
+        contender if contender.follows_kafka() => equal_time.map(EqualTime::ask_ms),
         contender if contender.has_transactions() => cell.transaction_ms(),
         _ => None,
     }

@@ -131,10 +131,15 @@ fn table(text: &mut String, plan: &CellPlan, cell: &Cell, result: &PeersResult) 
             let (rate, times) = (value(Measure::AfterWarmUp, 1e6), ratio(Measure::AfterWarmUp));
             line!(text, "| … after its first third | {rate} | | | | {times} | | | |");
         }
-        if let Some(equal) = figure(Measure::AtEqualTime) {
-            let (rate, times) = (value(Measure::AtEqualTime, 1e6), ratio(Measure::AtEqualTime));
+        for (measure, what) in [
+            (Measure::AtEqualTime, "transactions as long as its own"),
+            (Measure::TwoIdsAtEqualTime, "the same by two transactional ids"),
+        ] {
+            // Without a run of ackmark's beside it there is nothing to tell.
+            let Some(equal) = figure(measure).filter(|figure| figure.ackmark_over_this.is_some()) else { continue };
+            let (rate, times) = (value(measure, 1e6), ratio(measure));
             let goal = equal.goal.as_ref().map(goals::words).unwrap_or_default();
-            line!(text, "| … beside transactions as long as its own | {rate} | | | | {times} | | | {goal} |");
+            line!(text, "| … beside {what} | {rate} | | | | {times} | | | {goal} |");
         }
     }
     line!(text, "");
@@ -217,7 +222,8 @@ not tell how many it had: each has a producer epoch of its own (transaction vers
 log tell. *Flush*: draining what is outstanding, and *commit*: medians of ackmark's own report. Asked for the same time,
 transactions of two contenders take different times; with longer ones there are fewer commits. *At equal time*: ackmark
 is asked for what, by the rounds before, makes its transactions take as long as those of Kafka's tool; a goal at equal
-time is open unless all of the times' interval lies within a tenth of equal. Beside its own settings without
+time is open unless all of the times' interval lies within a tenth of equal. *Two transactional ids*: two producers, which
+share what may be outstanding; while one's transaction ends, the other's is open, and each takes as long as Kafka's. Beside its own settings without
 transactions, the ratio says what transactions cost.
 "
     );
@@ -260,6 +266,7 @@ mod tests {
                 let asked_ms = f64::from(asked_ms);
                 runs.push(in_transactions(Contender::Ackmark, round, seconds(1.3e6), 2.0 * asked_ms));
                 runs.push(in_transactions(Contender::AckmarkEqualTime, round, seconds(1.2e6), 1.1 * asked_ms));
+                runs.push(in_transactions(Contender::AckmarkTwoIds, round, seconds(1.35e6), 1.05 * asked_ms));
                 runs.push(run(Contender::AckmarkIdempotent, round, seconds(1.4e6) / noise, 0.3 * million));
                 runs.push(in_transactions(Contender::Kafka, round, seconds(0.5e6), 1.08 * asked_ms));
                 continue;
@@ -330,6 +337,7 @@ mod tests {
             contenders: vec![
                 facts(Contender::Ackmark, Ok("ackmark 0.1.0, librdkafka 2.12.1")),
                 facts(Contender::AckmarkEqualTime, Ok("ackmark 0.1.0, librdkafka 2.12.1")),
+                facts(Contender::AckmarkTwoIds, Ok("ackmark 0.1.0, librdkafka 2.12.1")),
                 facts(Contender::AckmarkIdempotent, Ok("ackmark 0.1.0, librdkafka 2.12.1")),
                 facts(Contender::RdkafkaPerformance, Err("it could not be built: make failed")),
                 facts(Contender::FranzGo, Ok("franz-go v1.22.2, go1.26.8")),

@@ -144,6 +144,7 @@ pub(crate) fn prepare(
         let tool: Result<Box<dyn Tool>, String> = match contender {
             Contender::Ackmark
             | Contender::AckmarkEqualTime
+            | Contender::AckmarkTwoIds
             | Contender::AckmarkIdempotent
             | Contender::AckmarkAllAcks => {
                 boxed(Ok(ackmark::Ackmark::find(contender, &builder, &built, source.remark())?))
@@ -164,7 +165,7 @@ pub(crate) fn prepare(
     }
     let is_without = |entrant: &Entrant| entrant.contender == Contender::Kafka && entrant.tool.is_err();
     if entrants.iter().any(is_without) {
-        for entrant in entrants.iter_mut().filter(|entrant| entrant.contender == Contender::AckmarkEqualTime) {
+        for entrant in entrants.iter_mut().filter(|entrant| entrant.contender.follows_kafka()) {
             entrant.tool = Err("Kafka's tool, whose transactions it follows, is not available".into());
         }
     }

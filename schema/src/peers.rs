@@ -153,9 +153,11 @@ pub struct RunTransactions {
     pub committed: Option<u64>,
     /// What tells how many there were; absent where nothing does.
     pub counted_by: Option<CountedBy>,
+    /// Transactional ids, whose transactions overlap.
+    pub ids: u32,
     /// Commit markers in the log: one for each partition of each transaction.
     pub markers: u64,
-    /// From begin to committed, mean, milliseconds: the run's interval over `committed`. Absent where either is.
+    /// From begin to committed, mean, milliseconds: the run's interval times `ids` over `committed`. Absent where either is.
     pub mean_ms: Option<f64>,
     /// Draining what is outstanding before a commit, median, milliseconds, as the contender reports it; absent where it
     /// reports none, or had too few transactions for a median.
@@ -207,6 +209,10 @@ pub enum Measure {
     AtEqualTime,
     /// As `transaction-time`, beside the same run of ackmark's.
     EqualTransactionTime,
+    /// As `at-equal-time`, beside ackmark with two transactional ids.
+    TwoIdsAtEqualTime,
+    /// As `equal-transaction-time`, beside the same run of ackmark's.
+    TwoIdsTransactionTime,
 }
 
 /// One measure of one contender in one cell.

@@ -246,7 +246,7 @@ fn problem(error: &LoadError) -> Problem {
         | LoadError::FolderUsed { .. }
         | LoadError::Resume(_)
         | LoadError::Transactions {
-            source: TransactionError { code: ErrorCode::INVALID_TRANSACTION_TIMEOUT, .. },
+            answer: TransactionError { code: ErrorCode::INVALID_TRANSACTION_TIMEOUT, .. },
             ..
         }
         | LoadError::Ledger(

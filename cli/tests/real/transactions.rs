@@ -43,6 +43,7 @@ pub(crate) fn trials(kafka: &Arc<Kafka>) -> Vec<Trial> {
         trial(kafka, "transactions::keys_go_to_the_same_partition_of_both_topics", keyed),
         trial(kafka, "transactions::when_a_reader_is_shown_them_is_measured", shown),
         trial(kafka, "transactions::coordinators_are_followed_while_a_load_runs", followed),
+        trial(kafka, "transactions::what_the_brokers_do_not_allow_is_refused_with_its_cure", not_allowed),
         trial(kafka, "transactions::a_commit_that_was_none_is_told_with_its_messages", claimed),
     ]
 }
@@ -62,6 +63,18 @@ fn load(kafka: &Kafka, flags: &[&str]) -> Pair {
     let profile = ["--profile", "transactional", "--abort-share", ABORTED];
     let run = kafka.run(folder.path(), &[&fixed[..], &counts, &profile, flags].concat());
     Pair { report: run.exits(0).json(), folder }
+}
+
+/// A time-out above the brokers' limit; the folder serves the next try.
+fn not_allowed(kafka: &Kafka) {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = kafka.topic();
+    let fixed = ["load", "-t", &topic, "--out", "load", "--profile", "transactional", "--messages", "100"];
+    let refused = kafka.run(folder.path(), &[&fixed[..], &["-X", "transaction.timeout.ms=900001"]].concat()).exits(2);
+    for part in ["INVALID_TRANSACTION_TIMEOUT", "lower transaction.timeout.ms", "transaction.max.timeout.ms"] {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    kafka.run(folder.path(), &[&fixed[..], &["-X", "transaction.timeout.ms=900000"]].concat()).exits(0);
 }
 
 /// What other tests have under way in the same cluster is told too.

@@ -16,9 +16,9 @@ pub(super) fn table(text: &mut String, cell: &Cell) {
     line!(
         text,
         "| transactions of | asked for, ms | begin to committed, ms | ackmark's take … times as long | the same at equal \
-         time | flush, ms | commit, ms | in a run | counted by |"
+         time | by two ids | flush, ms | commit, ms | in a run | counted by |"
     );
-    line!(text, "|---|--:|--:|--:|--:|--:|--:|--:|---|");
+    line!(text, "|---|--:|--:|--:|--:|--:|--:|--:|--:|---|");
     for contender in Contender::ALL {
         let runs: Vec<&RunTransactions> = cell
             .runs
@@ -52,11 +52,12 @@ fn row(text: &mut String, cell: &Cell, contender: Contender, runs: &[&RunTransac
     });
     line!(
         text,
-        "| {} | {asked} | {} | {} | {} | {} | {} | {} | {} |",
+        "| {} | {asked} | {} | {} | {} | {} | {} | {} | {} | {} |",
         contender.label(Kind::Transact),
         shown(|run| run.mean_ms).unwrap_or("n/a".into()),
         ratio(Measure::TransactionTime),
         ratio(Measure::EqualTransactionTime),
+        ratio(Measure::TwoIdsTransactionTime),
         reported(|run| run.flush_p50_ms),
         reported(|run| run.commit_p50_ms),
         over_rounds(|run| Some(run.committed? as f64)).map_or("n/a".into(), |found| format!("{:.0}", found.median)),

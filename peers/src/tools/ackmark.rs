@@ -53,7 +53,10 @@ impl Tool for Ackmark {
     fn command(&self, job: &Job<'_>) -> Command {
         let mut command = Command::new(&self.program);
         match job.cell.kind() {
-            Kind::Produce | Kind::Transact => load(&mut command, job, self.profile(job.cell)).arg("--no-seal"),
+            Kind::Produce | Kind::Transact => {
+                let producers = self.contender.producers();
+                load(&mut command, job, self.profile(job.cell), producers).arg("--no-seal")
+            }
             Kind::Consume => command.arg("verify").arg(job.load).args(["-b", job.servers]),
         };
         command.args(["--output", "json", "--progress", "none"]);
@@ -79,15 +82,18 @@ impl Ackmark {
     }
 }
 
-/// Adds what a load of the cell's setting takes.
-fn load<'c>(command: &'c mut Command, job: &Job<'_>, profile: &str) -> &'c mut Command {
+/// Adds what a load of the cell's setting takes. What may be outstanding is shared among producers.
+fn load<'c>(command: &'c mut Command, job: &Job<'_>, profile: &str, producers: u32) -> &'c mut Command {
     command.args(["load", "--yes", "-b", job.servers, "-t", job.topic, "--profile", profile]);
     if let Some(ms) = job.transaction_ms {
         command.args(["--transaction-duration", &format!("{ms}ms")]);
     }
     command.args(["--messages", &job.messages.to_string(), "--size", &format!("{}B", job.cell.value_bytes)]);
-    command.args(["--outstanding", &cell::OUTSTANDING.to_string()]);
-    command.args(["--outstanding-bytes", &format!("{}KiB", cell::OUTSTANDING_KIB)]);
+    if producers > 1 {
+        command.args(["--producers", &producers.to_string()]);
+    }
+    command.args(["--outstanding", &(cell::OUTSTANDING / producers).to_string()]);
+    command.args(["--outstanding-bytes", &format!("{}KiB", cell::OUTSTANDING_KIB / producers)]);
     for property in [
         format!("linger.ms={}", cell::LINGER_MS),
         format!("batch.size={}", cell::BATCH_BYTES),
@@ -103,7 +109,7 @@ fn load<'c>(command: &'c mut Command, job: &Job<'_>, profile: &str) -> &'c mut C
 /// The command that writes the topic of a reading cell: sealed, so that it can be judged.
 pub(crate) fn write_command(tool: &dyn Tool, job: &Job<'_>) -> Command {
     let mut command = Command::new(tool.command(job).get_program());
-    load(&mut command, job, job.cell.profile()).args(["--output", "json", "--progress", "none"]);
+    load(&mut command, job, job.cell.profile(), 1).args(["--output", "json", "--progress", "none"]);
     command
 }
 
@@ -207,6 +213,7 @@ mod tests {
                 line(Contender::Ackmark, &job(&CELLS[4], 10_000_006)),
                 line(Contender::Ackmark, &job(&CELLS[9], 5_000_000)),
                 line(Contender::AckmarkEqualTime, &Job { transaction_ms: Some(42), ..job(&CELLS[9], 5_000_000) }),
+                line(Contender::AckmarkTwoIds, &Job { transaction_ms: Some(21), ..job(&CELLS[9], 5_000_000) }),
                 line(Contender::AckmarkIdempotent, &variant),
                 line(Contender::AckmarkAllAcks, &variant),
             ]
