@@ -2,8 +2,9 @@
 # The exactly-once pipeline against batch size, beside a plain loop over the Java clients that does the same work
 # (java-pipeline/), on the local three-broker cluster (replication factor 3), one member each, 1 KiB.
 #
-# usage: peers/pipeline.sh [ROUNDS [THOUSANDS [BATCH ...]]]      (6 rounds, 40 thousand messages, cycles of 100, 1000, 10000)
+# usage: peers/pipeline.sh [ROUNDS [THOUSANDS [BATCH ...]]]      (6 rounds, 20 thousand messages, cycles of 100, 1000, 10000)
 #
+# Both linger for 1 ms and try again after 5 ms what is refused while a commit's markers are on their way.
 # In each round both run once with each batch, in random order, each into a topic of its own, with a group of its own; a
 # round before them is discarded. Both read the same input, wait 20 ms for a cycle to fill, and are timed by themselves from
 # the first message to the end of the last commit: start-up is not in it, the JVM's compilation is. Printed: a line per run,
@@ -12,7 +13,7 @@ set -euo pipefail
 shopt -s inherit_errexit # otherwise a failure within $(…) passes unseen
 cd "$(dirname "$0")/.."
 
-rounds=${1:-6} thousands=${2:-40}
+rounds=${1:-6} thousands=${2:-20}
 batches=("${@:3}")
 ((${#batches[@]})) || batches=(100 1000 10000)
 ackmark=${ACKMARK:-target/release/ackmark}

@@ -144,7 +144,11 @@ public final class Pipeline {
         Properties properties = new Properties();
         properties.put("bootstrap.servers", servers);
         properties.put("transactional.id", group + "-0");
-        properties.put("linger.ms", "5");
+        properties.put("linger.ms", "1");
+        // As in ackmark's: a commit is answered before its markers are everywhere, and until then the next
+        // transaction's requests are refused and tried again.
+        properties.put("retry.backoff.ms", "5");
+        properties.put("retry.backoff.max.ms", "5");
         properties.put("batch.size", "1000000");
         properties.put("buffer.memory", "268435456");
         properties.put("key.serializer", ByteArraySerializer.class.getName());
