@@ -14,7 +14,7 @@ use super::{stage::Stage, transactions::LINGER};
 /// Messages that warm the brokers.
 const WARM_UP: &str = "3000000";
 /// Messages that a group reads in a round.
-const INPUT: &str = "20000";
+const INPUT: &str = "12000";
 /// The most that a producer sends in a round.
 const SENT_MAX: &str = "500000";
 /// Of a cycle, where nothing else is said.

@@ -20,7 +20,7 @@ pub(super) const SEVERAL_TOPICS: &str =
 pub(super) const ISOLATION: &str =
     "one topic read both ways: committed, aborted, and open, at which readers of committed data stop";
 
-const MESSAGES: &str = "20000";
+const MESSAGES: &str = "12000";
 /// With a shorter one librdkafka's idempotent producer polls without pause (README, notes on figures).
 pub(super) const LINGER: &str = "linger.ms=50";
 /// Nobody runs out of time here.
