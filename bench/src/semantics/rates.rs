@@ -1,6 +1,9 @@
 //! What each setting costs: as fast as possible, in interleaved rounds, each time in another order.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use ackmark_schema::{
     latency::LatencySummary,
@@ -59,6 +62,8 @@ pub(super) type Measured = BTreeMap<Rated, Vec<Reached>>;
 /// What rounds brought, and why some did not.
 #[derive(Debug, Default)]
 pub(super) struct Rounds {
+    /// How many were measured.
+    pub(super) done: u32,
     pub(super) measured: Measured,
     pub(super) failed: Vec<String>,
 }
@@ -81,23 +86,31 @@ pub(super) async fn warm_up(stage: &Stage<'_>) -> Result<(), String> {
     stage.delete(topic).await
 }
 
-/// Measures all. What fails in a round leaves that round out for all.
-pub(super) async fn measure(stage: &Stage<'_>, rounds: u32) -> Result<Rounds, String> {
+/// Measures all, in one round at least. What fails in a round leaves that round out for all; one that would most likely end
+/// too late is not begun.
+pub(super) async fn measure(stage: &Stage<'_>, rounds: u32, until: Instant) -> Result<Rounds, String> {
     let input = stage.topic("rates").await?;
     let flags = ["-t", &input, "--profile", "all-acks", "--size", "1KiB", "--messages", INPUT];
     stage
         .load("rates-input", &[&flags[..], &["--keys", "uniform:600", "--warm-up", "0s", "--no-seal"]].concat())
         .await?;
     let mut rounds_done = Rounds::default();
+    let mut longest = Duration::ZERO;
     for round in 0..rounds {
+        let begun = Instant::now();
+        if round > 0 && begun + longest > until {
+            break;
+        }
         match one_round(stage, round, &input).await {
             Ok(reached) => {
+                rounds_done.done += 1;
                 for (rated, one) in reached {
                     rounds_done.measured.entry(rated).or_default().push(one);
                 }
             }
             Err(error) => rounds_done.failed.push(format!("round {round} of the rates: {error}")),
         }
+        longest = longest.max(begun.elapsed());
         if stage.stopping() {
             break;
         }
