@@ -277,6 +277,10 @@ async fn read(kind: ChildKind, stderr: ChildStderr, events: Events, talk: Arc<Mu
             events(BenchEvent::Progress(progress));
             continue;
         }
+        // Of other commands progress is not told on.
+        if line.starts_with("{\"event\":") {
+            continue;
+        }
         {
             let mut talk = talk.lock().unwrap_or_else(PoisonError::into_inner);
             if talk.len() == TALK_MAX {

@@ -13,7 +13,7 @@ use crate::log_reader::LogReaderError;
 #[derive(Debug, Error)]
 pub enum VerifyError {
     /// No manifest.
-    #[error("{} has no manifest.json{}: give the folder that `ackmark load` wrote; a load that left no manifest sent nothing", folder.display(), if *waited { " after waiting for it" } else { "" })]
+    #[error("{} has no manifest.json{}: give the folder that `ackmark load` or `ackmark process` wrote; a load that left no manifest sent nothing", folder.display(), if *waited { " after waiting for it" } else { "" })]
     NoManifest {
         /// The folder.
         folder: PathBuf,

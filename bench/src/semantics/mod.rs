@@ -141,7 +141,8 @@ pub async fn run(
         failures: Vec::new(),
     };
     let stage = Stage::new(target, options, events.clone(), folder.path())?;
-    events(BenchEvent::Ready { folder: folder.path().to_owned(), trials: DEMONSTRATIONS.len() as u32 });
+    let demonstrations = if choices.only.is_empty() { DEMONSTRATIONS.len() } else { choices.only.len() };
+    events(BenchEvent::Ready { folder: folder.path().to_owned(), trials: demonstrations as u32 });
     let until = Instant::now() + BUDGET;
     let mut show = Show { until, stage, folder, result, killed: Vec::new(), events, render };
     show.save()?;

@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     scenario: String,
     /// Run these profiles instead of the scenario's
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    profiles: Vec<String>,
+    pub(super) profiles: Vec<String>,
     /// Seed of every random choice [default: the scenario's, or drawn]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,

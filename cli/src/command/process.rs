@@ -42,6 +42,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long judging may take once the user wants an end, and how often that is looked for.
 const JUDGE_INTERRUPTED: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
+/// The database of a group that is given none, in its folder.
+const OWN_DATABASE: &str = "effects.db";
 const MIN_INSYNC: &str = "min.insync.replicas";
 /// Properties that say who a member is: ackmark's to set.
 const OWN: [&str; 7] = [
@@ -306,6 +308,10 @@ pub(crate) fn judge_by(
     database: Option<&str>,
     stop: &AtomicBool,
 ) -> Result<Outcome, Problem> {
+    if report.database.is_some() && database.is_none() && !folder.join(OWN_DATABASE).exists() {
+        return Err(Problem::usage("the effects of this run are in a database that was given to it")
+            .hint("name it with --database"));
+    }
     let own = own_database(folder);
     let options =
         ProcessOptions { properties: &properties.connection_only(), database: Some(database.unwrap_or(&own)), stop };
@@ -325,7 +331,7 @@ pub(crate) fn tell(outcome: &Outcome, output: Output) -> Result<Exit, Problem> {
 
 /// The database of a group that was given none. Members have the same working folder as their parent.
 fn own_database(folder: &Path) -> String {
-    format!("sqlite://{}?mode=rwc", folder.join("effects.db").display())
+    format!("sqlite://{}?mode=rwc", folder.join(OWN_DATABASE).display())
 }
 
 /// Runs the group on a runtime of its own.
@@ -462,7 +468,8 @@ impl Arguments {
     fn client_properties(&self) -> Result<ClientProperties, Problem> {
         let mut properties = connection::resolve(&self.servers, &self.properties)?;
         let pattern = self.pattern.0;
-        let fixed = pattern.about().properties.iter().map(|(name, _)| *name).chain(OWN);
+        let of_transactions = ["acks", "enable.idempotence"].into_iter().filter(|_| pattern == Pattern::ExactlyOnce);
+        let fixed = pattern.about().properties.iter().map(|(name, _)| *name).chain(OWN).chain(of_transactions);
         for name in fixed {
             if properties.get(name).is_some() {
                 return Err(Problem::usage(format!("{name} is what {pattern} is about, or ackmark's to set")).hint(

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ackmark_schema::{result::Summary, units::Span};
+use ackmark_schema::units::Span;
 use serde::Serialize;
 
 use crate::{
@@ -23,7 +23,7 @@ What is not said is asked on a terminal; elsewhere the careful answer counts: no
 Examples:
   ackmark recommend
   ackmark recommend produce --may-duplicate yes --may-lose no --latency 20ms
-  ackmark recommend transform --result results/2026-11-29-vm-semantics")]
+  ackmark recommend transform --result results/2026-11-30-vm-semantics")]
 pub(crate) struct Arguments {
     /// What the program does with Kafka
     #[arg(value_name = "ROLE")]
@@ -73,8 +73,8 @@ pub(crate) struct Cost {
     pub(crate) result: String,
     /// Messages per second of the setting, median; absent where the result has none.
     pub(crate) rate: Option<f64>,
-    /// The weakest setting of its kind in the result, and its rate.
-    pub(crate) weakest: Option<(String, f64)>,
+    /// Another setting of its kind in the result, and how many times as fast this one is.
+    pub(crate) of_other: Option<(String, f64)>,
 }
 
 /// Asks what is not said, and answers.
@@ -110,20 +110,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     Ok(Exit::Success)
 }
 
-/// What a result says of a setting: one of `bench semantics`, or of profiles.
+/// What a result says of a setting, as its own tables do: one of `bench semantics`, or of profiles.
 fn cost(path: &Path, setting: &str) -> Result<Cost, Problem> {
     let (result, name, _) = folder::result(path)?;
-    let rates: Vec<(String, f64)> = match result {
+    let (rate, of_other) = match result {
         Benched::Semantics(result) => {
-            let kind = result.settings.iter().find(|known| known.name == setting).map(|known| known.kind);
-            let of_kind = result.settings.into_iter().filter(|known| Some(known.kind) == kind);
-            of_kind.filter_map(|known| known.rate.median().map(|rate| (known.name, rate))).collect()
+            let known = result.settings.iter().find(|known| known.name == setting);
+            let of_first = known.and_then(|known| {
+                let first = result.settings.iter().find(|first| first.kind == known.kind)?;
+                Some((first.name.clone(), known.relative.median()?)).filter(|(first, _)| first != setting)
+            });
+            (known.and_then(|known| known.rate.median()), of_first)
         }
         Benched::Profiles(result) => {
-            let of_max = |summary: Summary| Some((summary.profile, summary.delivered_per_s?.median));
-            result.summaries.into_iter().filter_map(of_max).collect()
+            let of_it = result.summaries.iter().find(|one| one.profile == setting && one.delivered_per_s.is_some());
+            let compared = result.comparisons.iter().find(|found| found.profile == setting);
+            let of_baseline = compared.map(|found| (found.baseline.clone(), found.ratio));
+            (of_it.and_then(|one| Some(one.delivered_per_s?.median)), of_baseline)
         }
     };
-    let rate = rates.iter().find(|(known, _)| known == setting).map(|(_, rate)| *rate);
-    Ok(Cost { result: name, rate, weakest: rates.into_iter().next().filter(|(first, _)| first != setting) })
+    Ok(Cost { result: name, rate, of_other })
 }

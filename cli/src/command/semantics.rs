@@ -10,12 +10,20 @@ use ackmark_schema::{
     report::Ending,
     semantics::{Demonstration, SemanticsResult},
 };
+use serde::Serialize;
 
 use super::{
     bench::{self, Arguments, Source},
     chart, cluster,
 };
-use crate::{consent, console, document::Form, exit::Exit, narration::Narrator, parent, print, problem::Problem};
+use crate::{
+    consent, console,
+    document::{Document, Form},
+    exit::Exit,
+    narration::Narrator,
+    parent, print,
+    problem::Problem,
+};
 
 /// Its name among the scenarios.
 pub(crate) const NAME: &str = "semantics";
@@ -27,6 +35,13 @@ pub(crate) const DEMONSTRATIONS: [&str; 11] = semantics::DEMONSTRATIONS;
 /// # Errors
 /// No consent, a Kafka that cannot be had or reached, a folder that cannot be written to.
 pub(super) fn run(arguments: &Arguments, source: &Source, stop: Arc<AtomicBool>) -> Result<Exit, Problem> {
+    if !arguments.profiles.is_empty() {
+        return Err(Problem::usage("--profiles is for scenarios of profiles")
+            .hint(format!("choose demonstrations with --only: {}", DEMONSTRATIONS.join(", "))));
+    }
+    if arguments.dry_run {
+        return outline(arguments);
+    }
     match source {
         Source::Simulated(_) => {
             return Err(Problem::usage(
@@ -35,11 +50,7 @@ pub(super) fn run(arguments: &Arguments, source: &Source, stop: Arc<AtomicBool>)
             .hint("leave --simulated out"));
         }
         Source::External { servers, ours: false, .. } => {
-            let what = format!(
-                "ackmark did not start the Kafka at {servers}. It will create topics named ackmark-semantics-…, write \
-                 about 12 GiB of messages to them (of which 21 warm-ups of half a second each as much as goes), before replication, NOT THROTTLED, and delete them. Consumer groups named \
-                 ackmark-… stay behind with their offsets."
-            );
+            let what = format!("ackmark did not start the Kafka at {servers}. {}", written(arguments));
             consent::ask(&what, "show single demonstrations with --only", arguments.yes)?;
         }
         Source::External { .. } | Source::Local(_) => {}
@@ -56,7 +67,12 @@ pub(super) fn run(arguments: &Arguments, source: &Source, stop: Arc<AtomicBool>)
     };
     let target = Target::new(&kafka, source.properties()).map_err(|error| cluster::problem(&error))?;
     let only = if arguments.only.is_empty() { String::new() } else { format!(" --only {}", arguments.only.join(",")) };
-    let choices = SemanticsChoices { only: arguments.only.clone(), command: format!("ackmark bench {NAME}{only}") };
+    let there = match source {
+        Source::External { servers, .. } => format!(" -b {servers}"),
+        _ => String::new(),
+    };
+    let command = format!("ackmark bench {NAME}{only}{there}");
+    let choices = SemanticsChoices { only: arguments.only.clone(), command };
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Problem::runtime(format!("cannot start the threads that watch over children: {error}")))?;
     let render = |result: &SemanticsResult| {
@@ -89,6 +105,47 @@ pub(super) fn run(arguments: &Arguments, source: &Source, stop: Arc<AtomicBool>)
         ));
     }
     stopped.map(|()| exit_of(&result))
+}
+
+/// What would be done.
+#[derive(Debug, Serialize)]
+struct Outline<'a> {
+    demonstrations: Vec<&'a str>,
+    /// Whether rates are measured, and the comparison filled.
+    rates: bool,
+    writes: String,
+}
+
+fn outline(arguments: &Arguments) -> Result<Exit, Problem> {
+    let is_wanted = |name: &&str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
+    let outline = Outline {
+        demonstrations: DEMONSTRATIONS.into_iter().filter(is_wanted).collect(),
+        rates: arguments.only.is_empty(),
+        writes: written(arguments),
+    };
+    arguments.output.print(&outline, || {
+        let mut document = Document::default();
+        document.heading("Delivery semantics").sentence(format!("Shown: {}.", outline.demonstrations.join(", ")));
+        if outline.rates {
+            document.sentence("Then rates in up to three rounds, and the comparison; six minutes in all.");
+        }
+        document.sentence(outline.writes.as_str());
+        document
+    })?;
+    Ok(Exit::Success)
+}
+
+/// What it writes to a Kafka.
+fn written(arguments: &Arguments) -> String {
+    let bytes = if arguments.only.is_empty() {
+        "about 12 GiB of messages (of it 21 warm-ups of half a second, each as much as goes)"
+    } else {
+        "less than 1 GiB of messages"
+    };
+    format!(
+        "It will create topics named ackmark-semantics-…, write {bytes} to them, before replication, NOT THROTTLED, and \
+         delete them. Consumer groups named ackmark-… stay behind with their offsets."
+    )
 }
 
 /// A count that did not come is a broken promise; what could not be shown is no success. Where a control did not come,

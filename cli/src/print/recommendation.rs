@@ -23,9 +23,8 @@ pub(crate) fn document(outcome: &Outcome) -> Document {
     }
     document.table(table).items(found.also.iter().map(String::as_str));
     match &outcome.cost {
-        Some(Cost { result, rate: Some(rate), weakest }) => {
-            let of =
-                weakest.as_ref().map(|(name, first)| format!(", {:.2} times {name}", rate / first)).unwrap_or_default();
+        Some(Cost { result, rate: Some(rate), of_other }) => {
+            let of = of_other.as_ref().map(|(name, times)| format!(", {times:.2} times {name}")).unwrap_or_default();
             document.sentence(format!("Measured: {}{of} ({result}).", figures::rate(*rate)));
         }
         Some(Cost { result, rate: None, .. }) => {
