@@ -1,8 +1,8 @@
 //! Latency histograms of several trials as one: from their HDR interval logs, never from their percentiles.
 //!
 //! `latency.hlog` holds the series `intended` and `send`, `end-to-end.hlog` the live reader's, `transactions.hlog` the
-//! times of transactions, `visibility.hlog` how long they took to be shown; all hold the measured part only, and as many samples as the trial's reports say, or they are
-//! not used.
+//! times of transactions, `visibility.hlog` how long they took to be shown; all hold the measured part only, and as many
+//! samples as the trial's reports say, or they are not used.
 
 use std::{fmt::Debug, fs, path::Path};
 

@@ -5,7 +5,6 @@
 //! ends the following.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -24,7 +23,7 @@ use ackmark_wire::{
     config::WireConfig,
     error::WireError,
     patience::Patience,
-    transactions::{OpenTransaction, Scope, Survey, Surveyor},
+    transactions::{Coordinator, OpenTransaction, Scope, Survey, Surveyor},
 };
 use jiff::Timestamp;
 
@@ -141,22 +140,17 @@ fn may_answer_later(error: &WireError) -> bool {
 /// What the next look is compared with.
 #[derive(Default)]
 struct Before {
-    /// Transactions that no coordinator told of: topic, partition, producer and first offset.
-    unknown: Vec<(String, i32, i64, i64)>,
-    /// Who led a partition of the coordinators' topic, and in which epoch.
-    coordinators: Option<HashMap<i32, (i32, i32)>>,
+    /// Transactions that no coordinator told of.
+    unknown: Vec<OpenTransaction>,
+    /// As they were when all of them were known last.
+    coordinators: Option<Vec<Coordinator>>,
 }
 
 impl Before {
     /// What is under way. Of what no coordinator told, that is left in the survey which was there before too.
     fn compare(&mut self, survey: &mut Survey, now_ms: i64) -> UnderWay {
-        let key = |one: &OpenTransaction| {
-            let (topic, partition, producer, offset) = one.key();
-            (topic.to_owned(), partition, producer, offset)
-        };
-        let unknown = survey.unknown.iter().map(key).collect();
-        let then = std::mem::replace(&mut self.unknown, unknown);
-        survey.unknown.retain(|one| then.contains(&key(one)));
+        let then = std::mem::replace(&mut self.unknown, survey.unknown.clone());
+        survey.retain_unknown_of(&then);
         let ongoing = || survey.coordinated.iter().filter(|one| one.is_ongoing());
         let oldest = ongoing().filter(|one| one.started_ms.is_some()).max_by_key(|one| one.age(now_ms));
         UnderWay {
@@ -173,10 +167,9 @@ impl Before {
     }
 
     fn changed(&mut self, survey: &Survey) -> Option<u64> {
-        let now = survey.coordinators.as_ref()?.iter().map(|one| (one.partition, (one.broker, one.epoch)));
-        let now: HashMap<i32, (i32, i32)> = now.collect();
+        let now = survey.coordinators.as_ref()?;
         let then = self.coordinators.replace(now.clone())?;
-        Some(then.iter().filter(|(partition, leader)| now.get(partition) != Some(leader)).count() as u64)
+        Some(then.iter().filter(|one| !now.contains(one)).count() as u64)
     }
 }
 
@@ -201,11 +194,7 @@ fn warnings(survey: &Survey, long: Duration, now_ms: i64, servers: &str) -> Vec<
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use ackmark_wire::{
-        config::Address,
-        metadata::Broker,
-        transactions::{Coordinator, Transaction},
-    };
+    use ackmark_wire::{config::Address, metadata::Broker, transactions::Transaction};
 
     use super::*;
 

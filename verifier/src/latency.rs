@@ -21,13 +21,14 @@ use hdrhistogram::{
     },
 };
 
+use crate::accounting::SECOND_NS;
+
 /// Tags of the series.
 const TAG: &str = "end-to-end";
 const VISIBILITY_TAG: &str = "visibility";
 pub(crate) const LATENCY_MAX_US: u64 = 3_600_000_000;
 /// A week: an intended time beyond is not this load's.
 const SECONDS_MAX: u64 = 7 * 24 * 3_600;
-const SECOND_NS: u64 = 1_000_000_000;
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) fn histogram() -> Histogram<u64> {

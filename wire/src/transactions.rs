@@ -301,6 +301,11 @@ impl Survey {
     pub fn coordinator_epoch(&self) -> Option<i32> {
         self.coordinators.iter().flatten().map(|one| one.epoch).max()
     }
+
+    /// Of what no coordinator told, leaves what an earlier survey had so too: what hangs is there each time.
+    pub fn retain_unknown_of(&mut self, earlier: &[OpenTransaction]) {
+        self.unknown.retain(|one| earlier.iter().any(|then| then.key() == one.key()));
+    }
 }
 
 /// Whose partitions are asked for.

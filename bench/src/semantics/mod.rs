@@ -71,6 +71,11 @@ pub const DEMONSTRATIONS: [&str; 11] = [
     "deduplication",
 ];
 
+/// Those that are asked for, in order; all where none is named.
+pub fn demonstrations(only: &[String]) -> impl Iterator<Item = &'static str> {
+    DEMONSTRATIONS.into_iter().filter(|name| only.is_empty() || only.iter().any(|asked| asked == name))
+}
+
 /// What is to be shown.
 #[derive(Debug, Clone, Default)]
 pub struct SemanticsChoices {
@@ -141,8 +146,8 @@ pub async fn run(
         failures: Vec::new(),
     };
     let stage = Stage::new(target, options, events.clone(), folder.path())?;
-    let demonstrations = if choices.only.is_empty() { DEMONSTRATIONS.len() } else { choices.only.len() };
-    events(BenchEvent::Ready { folder: folder.path().to_owned(), trials: demonstrations as u32 });
+    let trials = demonstrations(&choices.only).count() as u32;
+    events(BenchEvent::Ready { folder: folder.path().to_owned(), trials });
     let until = Instant::now() + BUDGET;
     let mut show = Show { until, stage, folder, result, killed: Vec::new(), events, render };
     show.save()?;
@@ -180,13 +185,12 @@ struct Show<'a> {
 
 impl Show<'_> {
     async fn all(&mut self, choices: &SemanticsChoices) -> Result<(), BenchError> {
-        let is_wanted = |name: &str| choices.only.is_empty() || choices.only.iter().any(|only| only == name);
         if choices.only.is_empty() {
             self.say("warming the brokers");
             let warmed = rates::warm_up(&self.stage).await;
             warmed.unwrap_or_else(|error| self.say(&format!("the brokers could not be warmed: {error}")));
         }
-        for name in DEMONSTRATIONS.into_iter().filter(|name| is_wanted(name)) {
+        for name in demonstrations(&choices.only) {
             if self.stage.stopping() {
                 return Ok(());
             }

@@ -67,7 +67,7 @@ fn ask(config: &WireConfig) -> Result<Survey, WireError> {
         let settled = found.settled;
         found = surveyor.survey(Scope::Cluster, &patience)?;
         found.settled &= settled;
-        found.unknown.retain(|one| first.iter().any(|then| then.key() == one.key()));
+        found.retain_unknown_of(&first);
     }
     Ok(found)
 }

@@ -117,9 +117,8 @@ struct Outline<'a> {
 }
 
 fn outline(arguments: &Arguments) -> Result<Exit, Problem> {
-    let is_wanted = |name: &&str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
     let outline = Outline {
-        demonstrations: DEMONSTRATIONS.into_iter().filter(is_wanted).collect(),
+        demonstrations: semantics::demonstrations(&arguments.only).collect(),
         rates: arguments.only.is_empty(),
         writes: written(arguments),
     };
